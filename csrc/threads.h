@@ -1,0 +1,28 @@
+// The thread pool: fork-join over chunks, caller takes part, GIL never held by a chunk.
+#pragma once
+#include <cstdint>
+#include <type_traits>
+
+namespace fd {
+int num_threads();
+void set_num_threads(int n);
+
+// Below this much estimated work a parallel region is not worth its fork-join.
+constexpr double kSerialNanoseconds = 10e3;
+
+// Runs body(context, i) once for each i in [0, chunks), on this thread alone when `nanoseconds` of
+// estimated total work is small, the pool is busy, or the call is nested. Chunks are handed out
+// dynamically, so a chunk's result must not depend on which thread runs it. Between chunks the
+// caller looks for Ctrl-C (so keep a chunk below ~50 ms); then the rest is dropped and the pending
+// Python exception is thrown as py::error_already_set after every thread has left.
+// Call it without the GIL (`py::gil_scoped_release`) unless the work is below kSerialNanoseconds.
+void parallel_run(int64_t chunks, double nanoseconds, void (*body)(void*, int64_t), void* context);
+
+template <class F>
+void parallel_for(int64_t chunks, double nanoseconds, F&& body) {
+  using Body = std::remove_reference_t<F>;
+  parallel_run(
+      chunks, nanoseconds, [](void* f, int64_t i) { (*static_cast<Body*>(f))(i); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+}  // namespace fd

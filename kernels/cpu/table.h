@@ -1,0 +1,29 @@
+// How a family's function-pointer table leaves its ISA units and reaches csrc.
+//
+//   kernels/cpu/pool.h    struct PoolKernels { void (*max_row)(...); ... };
+//                         FD_DECLARE_TABLE(PoolKernels, pool)
+//   kernels/cpu/pool.inc  namespace fd::FD_ISA { namespace { loops } const PoolKernels pool = {...}; }
+//   csrc/pool.cpp         const PoolKernels& k = FD_TABLE(pool);
+//
+// setup.py compiles pool.inc once per instruction set with FD_ISA set to its namespace.
+#pragma once
+
+#if defined(__x86_64__)
+#define FD_DECLARE_TABLE(Type, name) \
+  namespace fd::baseline {           \
+  extern const Type name;            \
+  }                                  \
+  namespace fd::avx2 {               \
+  extern const Type name;            \
+  }                                  \
+  namespace fd::avx512 {             \
+  extern const Type name;            \
+  }
+#define FD_TABLE(name) (*fd::pick(&fd::baseline::name, &fd::avx2::name, &fd::avx512::name))
+#else
+#define FD_DECLARE_TABLE(Type, name) \
+  namespace fd::baseline {           \
+  extern const Type name;            \
+  }
+#define FD_TABLE(name) (fd::baseline::name)
+#endif
