@@ -24,6 +24,8 @@ struct Rows {
   const int64_t* offset = nullptr;
 };
 
+constexpr int kFewRows = 4;
+
 template <class T>
 struct MatmulKernels {
   int mr, nr;      // the largest tile: rows and columns of C
@@ -44,6 +46,15 @@ struct MatmulKernels {
   // by the tile with row_stride 1 and k_stride width. Fast when either stride is 1.
   void (*pack)(int64_t k_size, int count, const T* source, int64_t w_stride, int64_t k_stride,
                T* panel, int width);
+
+  // As `tile`, for m <= kFewRows rows, any n, one piece, b in place.
+  void (*sweep)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
+                int m, int64_t n, const Epilogue<T>& epilogue);
+
+  // c[i * c_row + j * c_column] = epilogue( sum over k of a[i * lda + k] * b[j * ldb + k] ),
+  // i < m <= kFewRows, j < n. The tree of a sum is as deep as that of blocks of kc, or less.
+  void (*dot)(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t c_row,
+              int64_t c_column, int m, int64_t n, const Epilogue<T>& epilogue);
 };
 
 struct MatmulTable {
