@@ -28,8 +28,9 @@ struct Divisors {
   const T* column;
 };
 
-// Every function does a band of rows [first, last): of the output y, or of the gradient dx. `_plane`
-// is for NCHW, `_last` for channels-last with any number of channels. `work` has work_bytes() bytes.
+// Every function does a band of rows [first, last): of the output y, or of the gradient dx.
+// `_plane` is for NCHW, `_last` for channels-last with any number of channels. `work` has
+// work_bytes() bytes.
 template <class T>
 struct PoolOf {
   int64_t (*work_bytes)(const Window&, int64_t channels);
