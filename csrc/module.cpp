@@ -3,6 +3,7 @@
 
 namespace fd {
 namespace py = pybind11;
+void bind_pool(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 }  // namespace fd
 
@@ -11,4 +12,5 @@ PYBIND11_MODULE(_native, m) {
       "fastdl's native kernels. Every function takes arrays as they are and returns "
       "NotImplemented for what it does not take.";
   fd::bind_runtime(m);
+  fd::bind_pool(m);
 }
