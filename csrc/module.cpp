@@ -3,6 +3,7 @@
 
 namespace fd {
 namespace py = pybind11;
+void bind_pool(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
@@ -19,4 +20,5 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_bfloat16(m);
   fd::bind_conv(m);
   fd::bind_matmul(m);
+  fd::bind_pool(m);
 }
