@@ -1,0 +1,72 @@
+"""Threads, backends and what this build runs on.
+
+Environment: FASTDL_BACKEND forces a backend, FASTDL_ISA an instruction set,
+FASTDL_NUM_THREADS (else OMP_NUM_THREADS) sets the size of the thread pool.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from .. import _native
+from .errors import BackendError
+
+BACKENDS = ("native", "numba", "reference")  # the order in which dispatch asks them
+KNOWN_BACKENDS = (*BACKENDS, "cuda")
+
+
+_user_backends: set[str] = set()
+# The environment's choice is the default, so that threads started later see it too.
+forced_backend: ContextVar[str | None] = ContextVar(
+    "fastdl_backend", default=os.environ.get("FASTDL_BACKEND") or None
+)
+
+
+def _known_backend(name: str) -> str:
+    if name not in KNOWN_BACKENDS and name not in _user_backends:
+        choices = ", ".join((*KNOWN_BACKENDS, *sorted(_user_backends)))
+        raise BackendError(f"backend: got {name!r}, want one of {choices}")
+    return name
+
+
+def register_backend(name: str) -> None:
+    """Makes a user's backend name (the `backend=` of `@kernel`) known to `use_backend`."""
+    if name not in KNOWN_BACKENDS:
+        _user_backends.add(name)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Forces one backend for the calls inside: 'native', 'numba', 'reference', 'cuda' or a user's.
+
+    Raises BackendError for an unknown name. A call the backend cannot run raises UnsupportedError.
+    """
+    token = forced_backend.set(_known_backend(name))
+    try:
+        yield
+    finally:
+        forced_backend.reset(token)
+
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads native and Numba kernels use, the calling one included (n >= 1)."""
+    _native.set_num_threads(n)
+
+
+def get_num_threads() -> int:
+    """How many threads native and Numba kernels use, the calling one included."""
+    return _native.num_threads()
+
+
+@contextmanager
+def num_threads(n: int) -> Iterator[None]:
+    """`with fastdl.num_threads(1):` sets the number of threads for a block."""
+    before = get_num_threads()
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        set_num_threads(before)

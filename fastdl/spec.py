@@ -1,0 +1,380 @@
+"""`OpSpec`: the one declaration of an operation, and `kernel`, which attaches kernels to it.
+
+matmul = op(
+    name="matmul",
+    signature="a[...,M,K], b[...,K,N] -> y[...,M,N]",
+    shape=...,      # checks every argument; output shapes and canonical options
+    reference=...,  # NumPy
+    vjp=..., saves=("a", "b"),
+    cost=..., terms=..., bound=..., samples=..., bad_inputs=...,
+)
+
+@kernel("matmul", backend="native", dtypes=("float32", "float64"), depth=lambda k: k)
+def matmul(a, b): ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .core import config
+from .core.dtypes import FLOATS
+from .core.errors import ArgumentError
+
+# --- what a call looks like -------------------------------------------------------------------
+
+
+class Argument(NamedTuple):
+    """One array of a signature: `bias?[K]` is optional, `*tensors[...]` stands for any number."""
+
+    name: str
+    dims: str
+    optional: bool = False
+    variadic: bool = False
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parsed form of `"x[N,C], w?[C]; stride -> y[N,C]"`."""
+
+    text: str
+    arrays: tuple[Argument, ...]
+    options: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """Parses a signature; ArgumentError if it does not have the form above."""
+        left, arrow, right = text.partition("->")
+        arrays, _, options = left.partition(";")
+        found = re.findall(r"(\*?)(\w+)(\??)(\[[^\]]*\])?", arrays)
+        if not arrow or not found:
+            raise ArgumentError(f"signature: got {text!r}, want 'x[dims], ...; options -> y[dims]'")
+        return cls(
+            text,
+            tuple(Argument(n, d, opt == "?", star == "*") for star, n, opt, d in found),
+            tuple(re.findall(r"\w+", options)),
+            tuple(name for name, _ in re.findall(r"(\w+)(\[[^\]]*\])?", right)),
+        )
+
+    def array_name(self, position: int) -> str:
+        """The name of the array at a position, with its number for a variadic argument."""
+        last = self.arrays[-1]
+        if last.variadic and position >= len(self.arrays) - 1:
+            return f"{last.name}[{position - len(self.arrays) + 1}]"
+        return self.arrays[position].name
+
+
+class Out(NamedTuple):
+    """Shape, dtype and memory format of one output."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    channels_last: bool = False
+
+
+@dataclass
+class Plan:
+    """What `OpSpec.shape` returns: a checked call.
+
+    `arrays` are the operands to hand to kernels (after promotion), `options` the canonical ones.
+    """
+
+    outputs: tuple[Out, ...]
+    arrays: tuple[Any, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+# --- what a checker and a benchmark need -------------------------------------------------------
+
+
+class Cost(NamedTuple):
+    """Floating-point operations and the least number of bytes a call must move."""
+
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Ints:
+    """A sample's integer array: uniform in [low, high)."""
+
+    shape: tuple[int, ...]
+    low: int
+    high: int
+    dtype: str = "int64"
+
+
+@dataclass(frozen=True)
+class Bools:
+    """A sample's random boolean array."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One named case. Float arrays are given as shapes, filled by the checker in many ways.
+
+    An array may also be None (a missing optional one), Ints, Bools, or a Python scalar.
+    `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
+    timing (a network's real shape).
+    """
+
+    name: str
+    arrays: tuple[Any, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    channels_last: bool = False
+    bench: bool = False
+
+
+@dataclass(frozen=True)
+class BadInput:
+    """A call that must raise `error` and modify nothing: `call()` returns (args, kwargs)."""
+
+    name: str
+    call: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
+    error: type[Exception]
+
+
+class Judged(NamedTuple):
+    """What a bound is computed from.
+
+    Inputs and reference outputs are in the judge's wide dtype; `unit` is the unit roundoff of the
+    kernel's dtype, `tiny` its smallest denormal, `depth` the kernel's declared summation depth.
+    """
+
+    spec: OpSpec
+    arrays: tuple[Any, ...]
+    options: Mapping[str, Any]
+    expected: tuple[np.ndarray, ...]
+    depth: int
+    terms: int
+    unit: float
+    tiny: float
+    dtypes: tuple[np.dtype, ...]  # of the outputs
+
+
+Bound = Callable[[Judged], tuple[Any, ...]]
+
+
+def gamma(n: float, unit: float) -> float:
+    """γ_n = n·u / (1 − n·u): the relative error of n roundings (Higham, ASNA, lemma 3.1)."""
+    return n * unit / (1 - n * unit)
+
+
+def exact(case: Judged) -> tuple[Any, ...]:
+    """The result is a selection or a copy: no error at all."""
+    return tuple(0.0 for _ in case.expected)
+
+
+def ulps(n: float) -> Bound:
+    """At most n units in the last place of the exact result."""
+
+    def bound(case: Judged) -> tuple[Any, ...]:
+        def spacing(y: np.ndarray, dtype: np.dtype) -> Any:
+            if dtype.name not in FLOATS:
+                return 0.0
+            magnitude = np.where(np.isfinite(y), np.abs(y), 0)
+            with np.errstate(all="ignore"):
+                _, exponent = np.frexp(magnitude)
+                step = np.ldexp(np.ones_like(magnitude), exponent) * case.unit
+            return n * np.maximum(step, case.tiny)
+
+        return tuple(map(spacing, case.expected, case.dtypes))
+
+    return bound
+
+
+def accumulated(case: Judged) -> tuple[Any, ...]:
+    """γ_depth · op(|arrays|) + (terms + 1) · tiny, for ops that are sums of products or of terms.
+
+    Higham, ASNA, section 3.1, for any order of summation of that depth; the last term is the
+    absolute error that each product and the result may suffer from underflow.
+    """
+
+    def magnitude(a: Any) -> Any:
+        return np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+
+    with np.errstate(all="ignore"):
+        absolute = case.spec.run_reference(tuple(map(magnitude, case.arrays)), case.options)
+        factor = gamma(case.depth, case.unit)
+        return tuple(factor * np.abs(y) + (case.terms + 1) * case.tiny for y in absolute)
+
+
+# --- kernels -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One implementation of an op. See `kernel` for the fields."""
+
+    op: str
+    backend: str
+    name: str
+    fn: Callable[..., Any]
+    dtypes: tuple[str, ...]
+    depth: Callable[[int], int]
+    out: bool
+    direct: bool
+    declines: Callable[..., str | None] | None
+
+    def why_not(self, plan: Plan) -> str | None:
+        """Why this kernel does not take a planned call; None if it does."""
+        for a in plan.arrays:
+            if isinstance(a, np.ndarray) and a.dtype.name not in self.dtypes:
+                return f"dtype {a.dtype} not in {', '.join(self.dtypes)}"
+        return self.declines(*plan.arrays, **plan.options) if self.declines else None
+
+
+KERNELS: dict[str, dict[str, list[Kernel]]] = {}
+
+
+def kernel(
+    op: str,
+    *,
+    backend: str,
+    dtypes: Sequence[str] = ("float32", "float64"),
+    depth: Callable[[int], int] = lambda terms: terms,
+    out: bool = False,
+    direct: bool = False,
+    declines: Callable[..., str | None] | None = None,
+    name: str | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Attaches a kernel to an op; yours too: it is then checked, timed, dispatched, differentiated.
+
+    Args:
+        op: the op's name, e.g. "matmul".
+        backend: "native", "numba", "reference", "cuda" or a name of your own.
+        dtypes: the array dtypes taken, integer ones (targets, masks) included.
+        depth: depth of the summation tree as a function of the number of terms of an output.
+        out: the function takes `out=` and writes there.
+        direct: the function checks raw arguments itself and returns NotImplemented for what it
+            does not take, so dispatch may call it before anything else.
+        declines: called like the kernel with a checked call; returns why the kernel does not take
+            it, or None.
+        name: defaults to the function's name.
+
+    The function is called as fn(*arrays, **options) with NumPy arrays and canonical options, and
+    returns an array or a tuple of arrays. The newest kernel of a backend is asked first.
+    """
+
+    def attach(fn: Callable[..., Any]) -> Callable[..., Any]:
+        config.register_backend(backend)
+        label = name or getattr(fn, "__name__", "kernel")
+        new = Kernel(op, backend, label, fn, tuple(dtypes), depth, out, direct, declines)
+        KERNELS.setdefault(op, {}).setdefault(backend, []).insert(0, new)
+        if op in OPS:
+            OPS[op].attach_direct()
+        return fn
+
+    return attach
+
+
+# --- the declaration ---------------------------------------------------------------------------
+
+
+def _no_terms(*arrays: Any, **options: Any) -> int:
+    return 1
+
+
+@dataclass(eq=False)
+class OpSpec:
+    """An operation. Calling it runs it on arrays, or on Tensors with a tape.
+
+    Fields:
+        signature: arrays; options -> outputs, with their dimensions.
+        shape: `shape(*arrays, **options) -> Plan`; raises the declared error for a bad argument.
+        reference: the oracle; arrays in the dtype it shall compute in, canonical options.
+        vjp: `vjp(saved, *gradients) -> gradients of the arrays` (None where there is none), made of
+            ops; `saved` is an `autograd.Saved`.
+        composed_vjp: a differentiable form of vjp, used under `create_graph=True`.
+        saves: names of the arrays and outputs that vjp reads.
+        cost, terms, bound, samples, bad_inputs: for the checker and the benchmark; `terms` is the
+            number of terms summed in one output element.
+        view: the result is a view of the first array; NumPy makes it on every backend.
+        scalars: arrays may also be Python scalars (promoted as torch does).
+        elementwise: `out` may be exactly an input.
+    """
+
+    name: str
+    signature: Signature
+    shape: Callable[..., Plan]
+    reference: Callable[..., Any]
+    vjp: Callable[..., tuple[Any, ...]] | None = None
+    composed_vjp: Callable[..., tuple[Any, ...]] | None = None
+    saves: tuple[str, ...] = ()
+    cost: Callable[..., Cost] | None = None
+    terms: Callable[..., int] = _no_terms
+    bound: Bound = exact
+    samples: Sequence[Sample] = ()
+    bad_inputs: Sequence[BadInput] = ()
+    dtypes: tuple[str, ...] = FLOATS
+    family: str = ""
+    view: bool = False
+    scalars: bool = False
+    elementwise: bool = False
+    direct: Callable[..., Any] | None = field(default=None, init=False)
+
+    # Both take (spec, arrays, options, out=None). Set by the layers above, which this one cannot name.
+    run_arrays: ClassVar[Callable[..., Any]]  # dispatch.run
+    run: ClassVar[Callable[..., Any]]  # autograd.run, which knows Tensors
+
+    def __call__(self, *arrays: Any, out: Any = None, **options: Any) -> Any:
+        """Runs the op; see the module's docstring and `fastdl.functional` for the public face."""
+        if self.direct is not None and config.forced_backend.get() is None:
+            result = self.direct(*arrays, out=out, **options)
+            if result is not NotImplemented:
+                return result
+        return OpSpec.run(self, arrays, options, out)
+
+    def call_arrays(self, arrays: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Runs the op on arrays only, without a tape."""
+        if self.direct is not None and config.forced_backend.get() is None:
+            result = self.direct(*arrays, out=None, **options)
+            if result is not NotImplemented:
+                return result
+        return OpSpec.run_arrays(self, arrays, options)
+
+    def attach_direct(self) -> None:
+        """Caches the newest native kernel that checks its own arguments, for the hot path."""
+        newest = KERNELS.get(self.name, {}).get("native", [])[:1]
+        self.direct = newest[0].fn if newest and newest[0].direct else None
+
+    def kernels(self, backend: str) -> list[Kernel]:
+        """The op's kernels on a backend, the one asked first in front."""
+        return KERNELS.get(self.name, {}).get(backend, [])
+
+    def run_reference(
+        self, arrays: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[np.ndarray, ...]:
+        """The oracle's outputs, in the dtype of the float arrays given."""
+        result = self.reference(*arrays, **options)
+        return result if isinstance(result, tuple) else (result,)
+
+
+OPS: dict[str, OpSpec] = {}
+
+
+def op(*, name: str, signature: str, family: str, **fields: Any) -> OpSpec:
+    """Declares and registers an op; a second declaration of a name is an error."""
+    if name in OPS:
+        raise ArgumentError(f"op {name!r} is declared already")
+    spec = OpSpec(name=name, signature=Signature.parse(signature), family=family, **fields)
+    OPS[name] = spec
+    spec.attach_direct()
+    return spec
+
+
+def find_ops(names: Iterable[str]) -> list[OpSpec]:
+    """The specs of some names (all of them for none); ArgumentError for an unknown one."""
+    names = list(names)
+    unknown = [n for n in names if n not in OPS]
+    if unknown:
+        raise ArgumentError(f"unknown op {unknown[0]!r}; the ops are: {', '.join(sorted(OPS))}")
+    return [OPS[n] for n in names] if names else list(OPS.values())
