@@ -3,6 +3,7 @@
 
 namespace fd {
 namespace py = pybind11;
+void bind_reduce(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 }  // namespace fd
 
@@ -10,5 +11,6 @@ PYBIND11_MODULE(_native, m) {
   m.doc() =
       "fastdl's native kernels. Every function takes arrays as they are and returns "
       "NotImplemented for what it does not take.";
+  fd::bind_reduce(m);
   fd::bind_runtime(m);
 }

@@ -19,11 +19,11 @@ struct ReduceStrip {
 constexpr int64_t kRowBlock = 4096, kColumnBlock = 256, kColumnTile = 2048;
 
 // Dense narrow columns are folded: `fold` rows of m are read as one row of fold * m.
-inline int64_t column_fold(int64_t n, int64_t rs, int64_t m, int64_t cs) {
+static inline int64_t column_fold(int64_t n, int64_t rs, int64_t m, int64_t cs) {
   const int64_t fold = 128 / m;
   return m < 64 && cs == 1 && rs == m && n >= 4 * fold ? fold : 1;
 }
-inline int64_t column_block(int64_t n, int64_t rs, int64_t m, int64_t cs) {
+static inline int64_t column_block(int64_t n, int64_t rs, int64_t m, int64_t cs) {
   return kColumnBlock * column_fold(n, rs, m, cs);
 }
 
@@ -34,5 +34,5 @@ struct ReduceKernels {
   void (*max[6])(const ReduceStrip&);
   void (*argmax[6])(const ReduceStrip&, int64_t* index);
 };
-FD_DECLARE_TABLE(ReduceKernels, reduce)
 }  // namespace fd
+FD_DECLARE_TABLE(ReduceKernels, reduce)
