@@ -1,9 +1,9 @@
 """fastdl: hand-written deep-learning kernels behind a torch-like API, checked against NumPy.
 
-    import fastdl.functional as F       # ops on NumPy arrays or Tensors
-    import fastdl.nn as nn              # layers
-    fastdl check conv2d                 # judge kernels against the reference (shell)
-    fastdl bench matmul --vs numpy      # race them (shell)
+import fastdl.functional as F       # ops on NumPy arrays or Tensors
+import fastdl.nn as nn              # layers
+fastdl check conv2d                 # judge kernels against the reference (shell)
+fastdl bench matmul --vs numpy      # race them (shell)
 """
 
 from . import autograd, backends, core, functional, nn, ops, optim
