@@ -7,7 +7,8 @@ void bind_runtime(py::module_& m);  // threads, memory, ISA
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
-  m.doc() = "fastdl's native kernels. Every function takes arrays as they are and returns "
-            "NotImplemented for what it does not take.";
+  m.doc() =
+      "fastdl's native kernels. Every function takes arrays as they are and returns "
+      "NotImplemented for what it does not take.";
   fd::bind_runtime(m);
 }

@@ -1,0 +1,209 @@
+// What Python sees of the threads, the memory, the instruction sets and the machine.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "array.h"
+#include "isa.h"
+#include "memory.h"
+#include "threads.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#ifndef FASTDL_BUILD_FLAGS
+#define FASTDL_BUILD_FLAGS "unknown"
+#endif
+
+namespace fd {
+namespace {
+
+constexpr Isa kIsas[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16};
+
+std::vector<std::string> runnable_isas() {
+  std::vector<std::string> names;
+  for (Isa isa : kIsas) {
+    if (isa_runs(isa)) names.push_back(isa_name(isa));
+  }
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+Isa isa_named(const std::string& name) {
+  for (Isa isa : kIsas) {
+    if (name == isa_name(isa) && isa_runs(isa)) return isa;
+  }
+  throw std::invalid_argument("'" + name +
+                              "' is not an instruction set this machine runs; choose from " +
+                              joined(runnable_isas()));
+}
+
+void choose_isa_from_environment() {
+  const char* name = std::getenv("FASTDL_ISA");
+  if (!name || !*name) return;
+  try {
+    set_isa(isa_named(name));
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(std::string("the environment variable FASTDL_ISA: ") +
+                                error.what());
+  }
+}
+
+MemoryMode memory_mode_named(const std::string& name) {
+  constexpr const char* kNames[] = {"normal", "poison", "guard_end", "guard_start"};
+  for (int i = 0; i < 4; ++i) {
+    if (name == kNames[i]) return static_cast<MemoryMode>(i);
+  }
+  throw std::invalid_argument("memory mode '" + name +
+                              "' is not one of normal, poison, guard_end, guard_start");
+}
+
+DType dtype_named(const std::string& name) {
+  constexpr const char* kNames[] = {"bool", "uint8", "int32", "int64", "float32", "float64"};
+  for (int i = 0; i < 6; ++i) {
+    if (name == kNames[i]) return static_cast<DType>(i);
+  }
+  throw std::invalid_argument("dtype '" + name +
+                              "' is not one of bool, uint8, int32, int64, float32, float64");
+}
+
+py::object empty_array(const std::vector<int64_t>& shape, const std::string& dtype,
+                       bool channels_last) {
+  const int ndim = static_cast<int>(shape.size());
+  if (shape.size() > kMaxDims) throw std::invalid_argument("an array has at most 16 dimensions");
+  if (channels_last && ndim < 3) {
+    throw std::invalid_argument("channels_last wants (N, C, ...) with 3 dimensions or more");
+  }
+  int order[kMaxDims];
+  for (int i = 0; i < ndim; ++i) order[i] = i;
+  if (channels_last) std::rotate(order + 1, order + 2, order + ndim);
+  Array a;
+  return empty_ordered(dtype_named(dtype), ndim, shape.data(), order, a);
+}
+
+py::dict memory_stats_dict() {
+  const MemoryStats stats = memory_stats();
+  py::dict d;
+  d["in_use"] = stats.in_use;
+  d["cached"] = stats.cached;
+  d["limit"] = stats.limit;
+  return d;
+}
+
+// Rounding, flush-to-zero and exception-mask bits of the calling thread; the sticky flags left out.
+unsigned mxcsr() {
+#if defined(__x86_64__)
+  return _mm_getcsr() & 0xFFC0;
+#else
+  return 0;
+#endif
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+int64_t bytes_of(const std::string& text) {  // "48K"
+  if (text.empty()) return 0;
+  const int64_t n = std::atoll(text.c_str());
+  return text.back() == 'K' ? n << 10 : text.back() == 'M' ? n << 20 : n;
+}
+
+// Data caches of the first core, in bytes; those the system does not tell are absent.
+py::dict cpu_info() {
+  py::dict d;
+  d["model"] = cpu_model();
+  d["cores"] = std::thread::hardware_concurrency();
+  cpu_set_t set;
+  d["affinity"] = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+  for (int i = 0; i < 8; ++i) {
+    const std::string index = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/";
+    const std::string type = first_line(index + "type");
+    if (type.empty()) break;
+    if (type == "Instruction") continue;
+    d[("l" + first_line(index + "level")).c_str()] = bytes_of(first_line(index + "size"));
+  }
+  return d;
+}
+
+py::dict build_info() {
+  py::dict d;
+#if defined(__clang__)
+  d["compiler"] = "clang " __clang_version__;
+#else
+  d["compiler"] = "gcc " __VERSION__;
+#endif
+  d["flags"] = FASTDL_BUILD_FLAGS;
+  d["pybind11"] =
+      std::to_string(PYBIND11_VERSION_MAJOR) + "." + std::to_string(PYBIND11_VERSION_MINOR);
+  return d;
+}
+
+// A parallel job that only takes time, for the tests of the pool.
+void burn(int64_t chunks, int64_t nanoseconds, bool fail) {
+  py::gil_scoped_release nogil;
+  parallel_for(chunks, double(chunks) * double(nanoseconds), [&](int64_t i) {
+    using Clock = std::chrono::steady_clock;
+    for (const auto end = Clock::now() + std::chrono::nanoseconds(nanoseconds);
+         Clock::now() < end;) {
+    }
+    if (fail && i == chunks / 2) throw std::runtime_error("a chunk failed");
+  });
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& m) {
+  choose_isa_from_environment();
+  num_threads();  // reads the environment: a bad value is an error of the import
+
+  m.def("num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("n"),
+        py::call_guard<py::gil_scoped_release>());
+  m.def("empty_cache", &empty_cache, py::call_guard<py::gil_scoped_release>());
+  m.def("memory_stats", &memory_stats_dict);
+  m.def(
+      "set_memory_mode",
+      [](const std::string& mode, uint8_t pattern) {
+        set_memory_mode(memory_mode_named(mode), pattern);
+      },
+      py::arg("mode"), py::arg("pattern") = 0);
+  m.def("isa", [] { return isa_name(isa()); });
+  m.def("set_isa", [](const std::string& name) { set_isa(isa_named(name)); }, py::arg("name"));
+  m.def("best_isa", [] { return isa_name(best_isa()); });
+  m.def("runnable_isas", &runnable_isas);
+  m.def("empty", &empty_array, py::arg("shape"), py::arg("dtype") = "float32",
+        py::arg("channels_last") = false);
+  m.def("mxcsr", &mxcsr);
+  m.def("cpu_info", &cpu_info);
+  m.def("build_info", &build_info);
+  m.def("_burn", &burn, py::arg("chunks"), py::arg("nanoseconds"), py::arg("fail") = false);
+}
+
+}  // namespace fd
