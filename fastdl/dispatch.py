@@ -40,6 +40,19 @@ def run_plan(spec: OpSpec, plan: Plan, out: Any = None) -> Any:
     return results[0] if len(results) == 1 else results
 
 
+def write_in_place(spec: OpSpec, plan: Plan, target: np.ndarray) -> None:
+    """Runs a checked call into `target`, which is its first array; other arrays may overlap it."""
+    others = plan.arrays[1:]
+    if any(isinstance(a, np.ndarray) and _overlaps(target, a) and not _same_view(target, a)
+           for a in others):  # fmt: skip
+        copies = (a.copy() if isinstance(a, np.ndarray) else a for a in others)
+        plan = Plan(plan.outputs, (plan.arrays[0], *copies), plan.options)
+    if plan.arrays[0] is target and spec.elementwise:
+        run_plan(spec, plan, out=target)
+    else:
+        np.copyto(target, run_plan(spec, plan))
+
+
 def make_plan(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any]) -> Plan:
     """Checks the arguments as arrays, then by the op's own rules."""
     signature = spec.signature
