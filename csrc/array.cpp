@@ -55,18 +55,29 @@ const Numpy& numpy() {
   return numpy;
 }
 
+bool read(PyObject* numpy_dtype, DType& dtype) {
+  const auto* descr = py::detail::array_descriptor_proxy(numpy_dtype);
+  const unsigned type = static_cast<unsigned>(descr->type_num);
+  if (type >= sizeof kDTypeOf || kDTypeOf[type] < 0) return false;
+  if (descr->byteorder != '=' && descr->byteorder != '|') return false;
+  dtype = static_cast<DType>(kDTypeOf[type]);
+  return true;
+}
+
 }  // namespace
+
+bool dtype_of(py::handle numpy_dtype, DType& dtype) {
+  if (!PyObject_TypeCheck(numpy_dtype.ptr(), numpy().api.PyArrayDescr_Type_)) return false;
+  return read(numpy_dtype.ptr(), dtype);
+}
 
 bool view(py::handle object, Array& a) {
   if (Py_TYPE(object.ptr()) != numpy().array_type) return false;
   const auto* array = py::detail::array_proxy(object.ptr());
-  const auto* descr = py::detail::array_descriptor_proxy(array->descr);
-  const unsigned type = static_cast<unsigned>(descr->type_num);
-  if (type >= sizeof kDTypeOf || kDTypeOf[type] < 0 || array->nd > kMaxDims) return false;
-  if (!(array->flags & kAligned)) return false;
-  if (descr->byteorder != '=' && descr->byteorder != '|') return false;
+  if (!read(array->descr, a.dtype) || array->nd > kMaxDims || !(array->flags & kAligned)) {
+    return false;
+  }
   a.data = array->data;
-  a.dtype = static_cast<DType>(kDTypeOf[type]);
   a.ndim = array->nd;
   a.writeable = array->flags & kWriteable;
   const int shift = __builtin_ctzll(static_cast<unsigned long long>(itemsize(a.dtype)));
