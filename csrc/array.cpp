@@ -34,6 +34,13 @@ void dealloc_block(PyObject* self) {
   Py_DECREF(type);
 }
 
+// NumPy asks this before it makes an array writeable again.
+int block_buffer(PyObject* self, Py_buffer* buffer, int flags) {
+  Block* block = reinterpret_cast<Block*>(self);
+  return PyBuffer_FillInfo(buffer, self, block->data, static_cast<Py_ssize_t>(block->bytes), 0,
+                           flags);
+}
+
 struct Numpy {
   py::detail::npy_api& api = py::detail::npy_api::get();
   PyTypeObject* array_type = api.PyArray_Type_;
@@ -42,7 +49,9 @@ struct Numpy {
 
   Numpy() {
     for (int i = 0; i < kDTypes; ++i) descr[i] = api.PyArray_DescrFromType_(kTypeNumber[i]);
-    PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(dealloc_block)}, {0, nullptr}};
+    PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(dealloc_block)},
+                           {Py_bf_getbuffer, reinterpret_cast<void*>(block_buffer)},
+                           {0, nullptr}};
     PyType_Spec spec = {"fastdl._native.Block", sizeof(Block), 0,
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     block_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));

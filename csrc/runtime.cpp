@@ -244,6 +244,8 @@ int64_t count_nested(int64_t outer, int64_t inner) {
 void bind_runtime(py::module_& m) {
   choose_isa_from_environment();
   num_threads();  // reads the environment: a bad value is an error of the import
+  Array a;
+  view(py::none(), a);  // finds NumPy's C interface now, not in the middle of a first call
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"),

@@ -381,6 +381,15 @@ def test_may_overlap():
     assert not _native._may_overlap(x, x.copy())
 
 
+def test_an_array_can_be_frozen_and_thawed():
+    a = _native.empty((4,))
+    a.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        a[0] = 1
+    a.flags.writeable = True
+    a[0] = 1
+
+
 def test_blocks_are_used_again():
     a = _native.empty((1000,))
     address = a.ctypes.data
