@@ -5,6 +5,7 @@ namespace fd {
 namespace py = pybind11;
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_bfloat16(py::module_& m);
+void bind_elementwise(py::module_& m);
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
@@ -13,4 +14,5 @@ PYBIND11_MODULE(_native, m) {
       "NotImplemented for what it does not take.";
   fd::bind_runtime(m);
   fd::bind_bfloat16(m);
+  fd::bind_elementwise(m);
 }
