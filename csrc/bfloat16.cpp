@@ -17,10 +17,13 @@ constexpr int64_t kChunk = 1 << 16;
 constexpr double kNanosecondsPerElement = 0.1;
 constexpr int kUint16 = 4, kFloat32 = 11;  // NumPy's type numbers
 
+// An exact, C-contiguous, aligned ndarray of native byte order? csrc/array.h knows no uint16.
 template <class T>
-bool is_run_of(const py::array& a, int type_number) {
-  return a.dtype().num() == type_number && (a.flags() & py::array::c_style) &&
-         reinterpret_cast<uintptr_t>(a.data()) % sizeof(T) == 0;
+bool is_run_of(py::handle object, int type_number) {
+  if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  const auto a = py::reinterpret_borrow<py::array>(object);
+  return a.dtype().num() == type_number && a.dtype().byteorder() == '=' &&
+         (a.flags() & py::array::c_style) && reinterpret_cast<uintptr_t>(a.data()) % sizeof(T) == 0;
 }
 
 // Both C-contiguous, of one shape, apart in memory; `out` is written.
@@ -28,10 +31,9 @@ template <class From, class To>
 py::object convert(py::handle from, int from_type, py::handle to, int to_type,
                    void (*kernel)(const From*, To*, int64_t)) {
   if (isa() != Isa::avx512_bf16) return declined();
-  if (!py::isinstance<py::array>(from) || !py::isinstance<py::array>(to)) return declined();
+  if (!is_run_of<From>(from, from_type) || !is_run_of<To>(to, to_type)) return declined();
   const auto x = py::reinterpret_borrow<py::array>(from);
   auto out = py::reinterpret_borrow<py::array>(to);
-  if (!is_run_of<From>(x, from_type) || !is_run_of<To>(out, to_type)) return declined();
   if (x.ndim() != out.ndim() || !std::equal(x.shape(), x.shape() + x.ndim(), out.shape()) ||
       !out.writeable()) {
     return declined();

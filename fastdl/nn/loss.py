@@ -1,0 +1,41 @@
+"""Loss layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import functional as F
+from ..tensor import Tensor
+from .module import Module
+
+
+class CrossEntropyLoss(Module):
+    """Cross entropy of logits x[N, C, ...] and classes target[N, ...]; see functional.cross_entropy."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", None if weight is None else Tensor(weight))
+        self.size_average, self.reduce = size_average, reduce
+        self.ignore_index, self.reduction = ignore_index, reduction
+        self.label_smoothing = label_smoothing
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """A scalar, or one loss per target for reduction='none'."""
+        return F.cross_entropy(
+            x,
+            target,
+            self.weight,
+            self.size_average,
+            self.ignore_index,
+            self.reduce,
+            self.reduction,
+            self.label_smoothing,
+        )

@@ -1,0 +1,283 @@
+"""`Module`: parameters, buffers, submodules, train/eval and state_dict, as in torch.nn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..core.dtypes import as_dtype, is_float
+from ..core.errors import DTypeError, ShapeError
+from ..tensor import Parameter, Tensor
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict` found on one side only."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Base class of layers and models: assign Parameters and Modules as attributes, write forward.
+
+    Attributes:
+        training: True after `train()`, False after `eval()`.
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    def __init__(self) -> None:
+        # Straight into __dict__: __setattr__ below needs them to be there.
+        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={})
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; written by each subclass."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs forward."""
+        return self.forward(*args, **kwargs)
+
+    # --- attributes ----------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_modules" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__}: call super().__init__() first")
+        tables = (self._parameters, self._buffers, self._modules)
+        if isinstance(value, Parameter):
+            kind: Any = self._parameters
+        elif isinstance(value, Module):
+            kind = self._modules
+        else:  # a registered name keeps its table: None, or a plain Tensor for a buffer
+            kind = next((t for t in tables if name in t), None)
+            allowed = value is None or (kind is self._buffers and isinstance(value, Tensor))
+            if kind is not None and not allowed:
+                raise DTypeError(
+                    f"{type(self).__name__}.{name}: got {type(value).__name__}, want a Parameter,"
+                    " Module or None, as registered"
+                )
+        for table in tables:
+            if table is not kind:
+                table.pop(name, None)
+        if kind is None:
+            object.__setattr__(self, name, value)
+        else:
+            self.__dict__.pop(name, None)
+            kind[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        for table in ("_parameters", "_buffers", "_modules"):
+            if name in self.__dict__.get(table, ()):
+                return self.__dict__[table][name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table:
+                del table[name]  # type: ignore[attr-defined]
+                return
+        object.__delattr__(self, name)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Adds a parameter by name; None keeps the place free (a layer without bias)."""
+        self._parameters[name] = parameter
+
+    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
+        """Adds a tensor that is part of the state but not trained."""
+        self._buffers[name] = tensor
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Adds a submodule by name."""
+        self._modules[name] = module
+
+    # --- walking -------------------------------------------------------------------------------
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, with dotted names."""
+        seen: set[int] = set()
+
+        def walk(module: Module, path: str) -> Iterator[tuple[str, Module]]:
+            if id(module) in seen:
+                return
+            seen.add(id(module))
+            yield path, module
+            for name, child in module._modules.items():
+                if child is not None:
+                    yield from walk(child, f"{path}.{name}" if path else name)
+
+        yield from walk(self, prefix)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct submodules with their names."""
+        return ((name, child) for name, child in self._modules.items() if child is not None)
+
+    def children(self) -> Iterator[Module]:
+        """The direct submodules."""
+        return (child for _, child in self.named_children())
+
+    def _named(self, table: str) -> Iterator[tuple[str, Any]]:
+        for path, module in self.named_modules():
+            for name, value in getattr(module, table).items():
+                if value is not None:
+                    yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with dotted names; a shared one once."""
+        seen: set[int] = set()
+        for name, parameter in self._named("_parameters"):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield name, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        """All parameters; a shared one once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """All buffers with dotted names."""
+        return self._named("_buffers")
+
+    def buffers(self) -> Iterator[Tensor]:
+        """All buffers."""
+        return (buffer for _, buffer in self.named_buffers())
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Calls `function` on every module, children first."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    # --- state ---------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Puts this module and all below it in training mode (or out of it)."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Puts this module and all below it in evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Turns recording on or off for all parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients (or sets them to zero)."""
+        for parameter in self.parameters():
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = Tensor(np.zeros(parameter.shape, parameter.dtype))
+
+    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
+        """Casts float parameters and buffers, or moves them: `.to(dtype)`, `.to(device)`."""
+        probe = Tensor(np.empty(0, np.float32)).to(*args, dtype=dtype, device=device)
+        target = probe.dtype if _names_dtype(args, dtype) else None
+        if target is not None and not is_float(target):
+            raise DTypeError(f"Module.to: dtype: got {target}, want a float dtype")
+        for module in self.modules():
+            tensors = [*module._parameters.values(), *module._buffers.values()]
+            for tensor in tensors:
+                if tensor is not None and target is not None and is_float(tensor.dtype):
+                    with no_grad():
+                        tensor._array = tensor.to(target)._array
+                    tensor._counter.value += 1
+                    tensor.grad = None
+        return self
+
+    def float(self) -> Self:
+        """Casts to float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Self:
+        """Casts to float64."""
+        return self.to(np.float64)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Parameters and buffers by torch's names, detached, sharing storage."""
+        tensors = [*self._named("_parameters"), *self._named("_buffers")]
+        return {name: tensor.detach() for name, tensor in tensors}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Copies values in by name, from arrays, Tensors or torch tensors, cast to each one's dtype.
+
+        Raises ShapeError for a value of the wrong shape and, if strict, KeyError for names that only
+        one side has; then nothing is changed.
+        """
+        own = dict([*self._named("_parameters"), *self._named("_buffers")])
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        if strict and (missing or unexpected):
+            raise KeyError(
+                f"load_state_dict of {type(self).__name__}: missing {missing}, unexpected {unexpected}"
+            )
+        values = {name: _as_array(name, state_dict[name]) for name in own if name in state_dict}
+        for name, value in values.items():
+            if value.shape != own[name].shape:
+                raise ShapeError(
+                    f"load_state_dict: {name} has shape {value.shape}, want {own[name].shape}"
+                )
+        for name, value in values.items():
+            np.copyto(own[name]._written(), value, casting="unsafe")
+        return IncompatibleKeys(missing, unexpected)
+
+    # --- printing ------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What a subclass wants between its parentheses."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [
+            f"  ({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in self.named_children()
+        ]
+        inside = self.extra_repr()
+        if children:
+            inside = "\n".join(["", *([f"  {inside}"] if inside else []), *children, ""])
+        return f"{type(self).__name__}({inside})"
+
+
+def _names_dtype(args: tuple[Any, ...], dtype: Any) -> bool:
+    """Does `.to(*args, dtype=dtype)` name a dtype?"""
+    if dtype is not None:
+        return True
+    for a in args:
+        if isinstance(a, Tensor):
+            return True
+        try:
+            as_dtype(a)
+        except DTypeError:
+            continue
+        return True
+    return False
+
+
+def _as_array(name: str, value: Any) -> np.ndarray:
+    if isinstance(value, Tensor):
+        return value._array
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):  # a torch tensor; NumPy cannot hold torch's bfloat16
+        value = value.detach().cpu()
+        return np.asarray(value.float() if "bfloat16" in str(value.dtype) else value)
+    if isinstance(value, (np.generic, int, float, bool)):
+        return np.asarray(value)
+    raise DTypeError(f"load_state_dict: {name}: got {type(value).__name__}, want an array")
