@@ -4,9 +4,12 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -165,16 +168,36 @@ py::dict build_info() {
   return d;
 }
 
-// A parallel job that only takes time, for the tests of the pool.
-void burn(int64_t chunks, int64_t nanoseconds, bool fail) {
+// For the tests of the pool: a parallel job that only takes time. How many threads took part?
+size_t burn(int64_t chunks, int64_t nanoseconds, bool fail) {
   py::gil_scoped_release nogil;
+  std::mutex lock;
+  std::set<std::thread::id> threads;
   parallel_for(chunks, double(chunks) * double(nanoseconds), [&](int64_t i) {
     using Clock = std::chrono::steady_clock;
     for (const auto end = Clock::now() + std::chrono::nanoseconds(nanoseconds);
          Clock::now() < end;) {
     }
+    std::lock_guard<std::mutex> hold(lock);
+    threads.insert(std::this_thread::get_id());
     if (fail && i == chunks / 2) throw std::runtime_error("a chunk failed");
   });
+  return threads.size();
+}
+
+// How often each chunk of a parallel job ran.
+std::vector<int> count(int64_t chunks) {
+  std::vector<int> runs(static_cast<size_t>(chunks));
+  py::gil_scoped_release nogil;
+  parallel_for(chunks, 1e6, [&](int64_t i) { ++runs[static_cast<size_t>(i)]; });
+  return runs;
+}
+
+int64_t count_nested(int64_t outer, int64_t inner) {
+  std::atomic<int64_t> runs{0};
+  py::gil_scoped_release nogil;
+  parallel_for(outer, 1e6, [&](int64_t) { parallel_for(inner, 1e6, [&](int64_t) { ++runs; }); });
+  return runs;
 }
 
 }  // namespace
@@ -203,6 +226,8 @@ void bind_runtime(py::module_& m) {
   m.def("mxcsr", &mxcsr);
   m.def("cpu_info", &cpu_info);
   m.def("build_info", &build_info);
+  m.def("_count", &count, py::arg("chunks"));
+  m.def("_count_nested", &count_nested, py::arg("outer"), py::arg("inner"));
   m.def("_burn", &burn, py::arg("chunks"), py::arg("nanoseconds"), py::arg("fail") = false);
 }
 

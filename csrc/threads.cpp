@@ -112,6 +112,8 @@ class SignalPoll {
 
 class Pool {
  public:
+  explicit Pool(int size) : wanted_(size) {}
+
   int size() const { return wanted_.load(std::memory_order_relaxed); }
 
   void resize(int n) {
@@ -120,7 +122,7 @@ class Pool {
     const size_t keep = static_cast<size_t>(n - 1);
     if (workers_.size() <= keep) return;  // more are started when a job first wants them
     last_.store(n - 1, std::memory_order_relaxed);
-    epoch_.fetch_add(1);
+    state_.fetch_add(kJob);
     futex(FUTEX_WAKE_PRIVATE, INT_MAX);
     while (workers_.size() > keep) {
       workers_.back().join();
@@ -195,8 +197,8 @@ class Pool {
 
   void open(int seats) {
     const uint64_t next_job = (uint64_t{job(state_.load(std::memory_order_relaxed))} + 1) << 32;
-    state_.store(next_job | static_cast<uint64_t>(seats) << 16, std::memory_order_release);
-    epoch_.fetch_add(1);  // ordered before the load of sleepers_, as theirs is before ours
+    // Ordered before the load of sleepers_, as a worker counts itself there before it looks here.
+    state_.exchange(next_job | static_cast<uint64_t>(seats) << 16);
     const int awake = static_cast<int>(workers_.size()) - sleepers_.load();
     if (awake < seats) futex(FUTEX_WAKE_PRIVATE, seats - std::max(awake, 0));
   }
@@ -268,8 +270,8 @@ class Pool {
         relax(spins);
       }
       sleepers_.fetch_add(1);
-      const uint32_t epoch = epoch_.load();
-      if (index < last_.load() && !ready()) futex(FUTEX_WAIT_PRIVATE, epoch);
+      const uint32_t seen = job(state_.load());
+      if (index < last_.load() && !ready()) futex(FUTEX_WAIT_PRIVATE, seen);
       sleepers_.fetch_sub(1);
     }
   }
@@ -282,27 +284,29 @@ class Pool {
     }
   }
 
+  // Workers sleep until the job number changes: the upper half of state_ (both are little-endian).
   void futex(int operation, uint32_t value) {
-    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&epoch_), operation, value, nullptr, nullptr, 0);
+    syscall(SYS_futex, reinterpret_cast<uint32_t*>(&state_) + 1, operation, value, nullptr, nullptr,
+            0);
   }
 
-  const int cores_ = cores();
-  std::atomic<int> wanted_{threads_wanted()};
-  std::atomic<int> last_{0};  // workers of this index and above end
-  std::mutex busy_;           // held by the job, and by a change of size
-  std::vector<std::thread> workers_;
-
+  // All that a worker needs to begin arrives with one cache line.
+  alignas(64) std::atomic<uint64_t> state_{0};
+  std::atomic<int64_t> next_{0};
+  int64_t chunks_ = 0;
   void (*body_)(void*, int64_t) = nullptr;
   void* context_ = nullptr;
-  int64_t chunks_ = 0;
   unsigned float_mode_ = 0;
+
+  alignas(64) std::atomic<int> last_{0};  // workers of this index and above end
+  std::atomic<int> sleepers_{0};
+  const int cores_ = cores();
+  std::atomic<int> wanted_;
+
+  alignas(64) std::mutex busy_;  // held by the job, and by a change of size
+  std::vector<std::thread> workers_;
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;
-
-  alignas(64) std::atomic<uint64_t> state_{0};
-  std::atomic<uint32_t> epoch_{0};  // what sleeping workers wait on
-  std::atomic<int> sleepers_{0};
-  alignas(64) std::atomic<int64_t> next_{0};
 };
 
 // Lives as long as the process: workers may be asleep in it when static objects are destroyed.
@@ -310,12 +314,12 @@ alignas(Pool) unsigned char storage[sizeof(Pool)];
 
 Pool& pool() {
   static Pool* made = [] {
-    Pool* p = new (storage) Pool;
+    Pool* p = new (storage) Pool(threads_wanted());
     // Only the forking thread goes on in the child: begin again with no workers. Nothing is
     // destroyed, the threads the old pool names are not there.
     pthread_atfork(nullptr, nullptr, [] {
       const int n = reinterpret_cast<Pool*>(storage)->size();
-      (new (storage) Pool)->resize(n);
+      new (storage) Pool(n);
       inside = false;
     });
     return p;
