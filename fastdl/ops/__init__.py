@@ -1,5 +1,7 @@
 """The ops: one module a family, which declares the family's OpSpecs."""
 
-from . import elementwise, loss, optim, reduce, shape, softmax
+from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
 
-__all__ = ["elementwise", "loss", "optim", "reduce", "shape", "softmax"]
+__all__ = [
+    "conv", "elementwise", "loss", "matmul", "optim", "pool", "reduce", "shape", "softmax"
+]  # fmt: skip
