@@ -111,46 +111,28 @@ void to_channels_last(Array& x, T* to) {
   x.stride[3] = C;
 }
 
-// Runs x * w -> y, with y's strides deciding the path; x comes as it is.
-template <class T>
-void run(const Array& x, const Array& y, Conv<T> v) {
-  const bool last = is_channels_last(y) && y.stride[1] == 1;
-  Array image = x;
-  const bool copied = last && x.stride[1] != 1;
-  const Scratch copy(copied ? static_cast<size_t>(x.size()) * sizeof(T) : 0);
-  if (copied) to_channels_last(image, copy.template as<T>());
-  v.x = image.ptr<T>();
-  v.xn = image.stride[0];
-  v.xc = image.stride[1];
-  v.xh = image.stride[2];
-  v.xw = image.stride[3];
-  v.xg = v.C * v.xc;
-  convolve(v, last);
-}
-
-template <class T>
-void forward(const Array& x, const Array& w, const Array* bias, const Array& y, const Options& o) {
-  const int64_t R = w.shape[2], S = w.shape[3], K = w.shape[0];
-  std::vector<T> dense_bias;
-  if (bias)
-    for (int64_t k = 0; k < K; ++k) dense_bias.push_back(bias->ptr<T>()[k * bias->stride[0]]);
-  const T* b = bias ? dense_bias.data() : nullptr;
-  if (x.shape[1] == 0) return fill<T>(y, b);
+std::vector<Tap> window(const Array& w, const Options& o) {
   std::vector<Tap> taps;
-  for (int64_t r = 0; r < R; ++r)
-    for (int64_t s = 0; s < S; ++s)
+  for (int64_t r = 0; r < w.shape[2]; ++r)
+    for (int64_t s = 0; s < w.shape[3]; ++s)
       taps.push_back({r * o.dilation[0] - o.before[0], s * o.dilation[1] - o.before[1],
                       r * w.stride[2] + s * w.stride[3]});
+  return taps;
+}
+
+// x * w -> y; x is described by `run`.
+template <class T>
+Conv<T> describe(const Array& x, const Array& w, const Array& y, const Options& o,
+                 const std::vector<Tap>& taps) {
   Conv<T> v = {};
   v.w = w.ptr<T>();
-  v.bias = b;
   v.y = y.ptr<T>();
   v.groups = o.groups;
   v.N = x.shape[0];
   v.C = w.shape[1];
   v.H = x.shape[2];
   v.W = x.shape[3];
-  v.K = K / o.groups;
+  v.K = w.shape[0] / o.groups;
   v.P = y.shape[2];
   v.Q = y.shape[3];
   v.wk = w.stride[0];
@@ -163,9 +145,54 @@ void forward(const Array& x, const Array& w, const Array* bias, const Array& y, 
   v.yq = y.stride[3];
   v.stride_h = o.stride[0];
   v.stride_w = o.stride[1];
-  v.taps = R * S;
+  v.taps = static_cast<int64_t>(taps.size());
   v.tap = taps.data();
+  return v;
+}
+
+template <class T>
+void set_image(Conv<T>& v, const Array& x) {
+  v.x = x.ptr<T>();
+  v.xn = x.stride[0];
+  v.xc = x.stride[1];
+  v.xg = v.C * v.xc;
+  v.xh = x.stride[2];
+  v.xw = x.stride[3];
+}
+
+// Runs x * w -> y, with y's strides deciding the path; x comes as it is.
+template <class T>
+void run(const Array& x, const Array& y, Conv<T> v) {
+  const bool last = is_channels_last(y) && y.stride[1] == 1;
+  Array image = x;
+  const bool copied = last && x.stride[1] != 1;
+  const Scratch copy(copied ? static_cast<size_t>(x.size()) * sizeof(T) : 0);
+  if (copied) to_channels_last(image, copy.template as<T>());
+  set_image(v, image);
+  convolve(v, last);
+}
+
+template <class T>
+void forward(const Array& x, const Array& w, const Array* bias, const Array& y, const Options& o) {
+  std::vector<T> dense;
+  if (bias)
+    for (int64_t k = 0; k < w.shape[0]; ++k)
+      dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
+  const T* b = bias ? dense.data() : nullptr;
+  if (x.shape[1] == 0) return fill<T>(y, b);
+  const std::vector<Tap> taps = window(w, o);
+  Conv<T> v = describe<T>(x, w, y, o, taps);
+  v.bias = b;
   run(x, y, v);
+}
+
+template <class T>
+void weight_grad(const Array& x, const Array& g, const Array& dw, const Options& o) {
+  if (g.size() == 0) return fill<T>(dw, nullptr);
+  const std::vector<Tap> taps = window(dw, o);
+  Conv<T> v = describe<T>(x, dw, g, o, taps);
+  set_image(v, x);
+  convolve_weight_grad(v, dw.ptr<T>());
 }
 
 // The taps of one dimension that meet inputs i = residue (mod stride): i + before = r * dilation +
@@ -284,6 +311,30 @@ py::object conv2d_input_grad(py::handle g, py::handle w, py::handle input_size, 
   return dx;
 }
 
+py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size,
+                              py::handle stride, py::handle padding, py::handle dilation,
+                              py::handle groups, bool channels_last, py::handle out) {
+  Array xa, ga, dwa;
+  Options o;
+  int64_t kernel[2];
+  if (!view(x, xa) || !view(g, ga) || xa.ndim != 4 || ga.ndim != 4) return declined();
+  if (!is_float(xa, xa.dtype) || ga.dtype != xa.dtype) return declined();
+  if (!o.read(stride, padding, dilation, groups) || !pair(kernel_size, 1, kernel)) return declined();
+  const int64_t shape[4] = {ga.shape[1], xa.shape[1] / o.groups, kernel[0], kernel[1]};
+  const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
+  const int64_t gs[4] = {ga.shape[0], ga.shape[1], ga.shape[2], ga.shape[3]};
+  if (!fits(xs, shape, gs, o)) return declined();
+  py::object dw;
+  if (!result(out, xa.dtype, shape, channels_last, {&xa, &ga}, dw, dwa)) return declined();
+  if (dwa.size() == 0) return dw;
+  py::gil_scoped_release nogil;
+  if (xa.dtype == DType::f32)
+    weight_grad<float>(xa, ga, dwa, o);
+  else
+    weight_grad<double>(xa, ga, dwa, o);
+  return dw;
+}
+
 }  // namespace
 
 void bind_conv(py::module_& m) {
@@ -291,6 +342,9 @@ void bind_conv(py::module_& m) {
   m.def("conv2d", &conv2d, arg("x"), arg("w"), arg("bias"), arg("stride"), arg("padding"),
         arg("dilation"), arg("groups"), arg("out") = py::none());
   m.def("conv2d_input_grad", &conv2d_input_grad, arg("g"), arg("w"), arg("input_size"),
+        arg("stride"), arg("padding"), arg("dilation"), arg("groups"), arg("channels_last"),
+        arg("out") = py::none());
+  m.def("conv2d_weight_grad", &conv2d_weight_grad, arg("x"), arg("g"), arg("kernel_size"),
         arg("stride"), arg("padding"), arg("dilation"), arg("groups"), arg("channels_last"),
         arg("out") = py::none());
 }

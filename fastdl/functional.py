@@ -1,15 +1,16 @@
-"""The functions of torch and torch.nn.functional, under their names, arguments, order and defaults.
+"""The functions of torch and torch.nn.functional: their names, arguments, order and defaults.
 
 Every function takes NumPy arrays and returns NumPy arrays, or takes Tensors and returns Tensors that
 record their gradients. Unless a docstring says otherwise:
 
 * dtypes are float32, float64, float16 and bfloat16; operands of products must agree, elementwise
   ones are promoted as torch does. Integers are computed where torch computes them.
-* 4-D arrays may be NCHW or channels-last in memory: the strides of the input decide, and the result
-  keeps the format.
+* 4-D arrays may be NCHW or channels-last in memory: the strides of the input decide, and the
+  result keeps the format.
 * `out=` (keyword only; torch has it for fewer functions) is an array of the result's shape and dtype
   to write to. It may not overlap an input, except that elementwise functions may write onto one.
-* Errors are `fastdl.errors`: ShapeError, DTypeError, ArgumentError, IndexRangeError, OverlapError.
+* Errors are those of `fastdl.errors`; each names the op, the argument, what it was and what is
+  wanted.
 
 What each op computes is said once, in `fastdl/backends/reference`; what it accepts, in `fastdl/ops`.
 """
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 from .core.dtypes import as_dtype, is_float
 from .core.errors import ArgumentError, DTypeError, UnsupportedError
 from .core.shapes import normalize_dim
-from .spec import OPS
+from .ops import OPS
 
 __all__ = [
     "add", "amax", "argmax", "avg_pool2d", "cat", "conv2d", "cross_entropy", "div", "eq", "erf",
@@ -295,7 +296,7 @@ def ge(input: Any, other: Any, *, out: Any = None) -> Any:
 
 
 def where(condition: Any, input: Any, other: Any, *, out: Any = None) -> Any:
-    """`input` where the bool `condition` holds, else `other`; broadcast, promoted. As torch.where."""
+    """`input` where the bool `condition` holds, else `other`; broadcast. As torch.where."""
     return _where(condition, input, other, out=out)
 
 
@@ -314,7 +315,7 @@ def exp(input: Any, *, out: Any = None) -> Any:
 
 
 def log(input: Any, *, out: Any = None) -> Any:
-    """Natural logarithm, within 2 ULP; NaN below 0, −inf at 0; float32 of integers. As torch.log."""
+    """Natural logarithm, within 2 ULP; NaN below 0; float32 of integers. As torch.log."""
     return _log(input, out=out)
 
 
@@ -440,7 +441,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
-    """Arrays joined along dim, promoted; their other sizes must agree (ShapeError). As torch.cat."""
+    """Arrays joined along dim, promoted; ShapeError if other sizes differ. As torch.cat."""
     if not isinstance(tensors, (tuple, list)):
         raise DTypeError(f"cat: tensors: got {type(tensors).__name__}, want a list or a tuple")
     return _cat(*tensors, dim=dim, out=out)
