@@ -1,0 +1,35 @@
+"""fastdl: hand-written deep-learning kernels behind a torch-like API, checked against NumPy.
+
+import fastdl.functional as F       # ops on NumPy arrays or Tensors
+import fastdl.nn as nn              # layers
+fastdl check conv2d                 # judge kernels against the reference (shell)
+fastdl bench matmul --vs numpy      # race them (shell)
+"""
+
+from . import autograd, backends, core, functional, nn, ops, optim
+from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
+from .core import errors
+from .core.config import (
+    get_num_threads,
+    num_threads,
+    set_num_threads,
+    show_config,
+    use_backend,
+)
+from .core.devices import Device as device
+from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_type, uint8
+from .core.memory import empty_cache
+from .core.random import manual_seed
+from .dispatch import explain
+from .functional import *  # noqa: F403 (torch keeps its functions at the top too)
+from .spec import kernel
+from .tensor import Parameter, Tensor, from_numpy, tensor
+from .version import __version__
+
+bool = bool_  # torch's name
+
+
+def __getattr__(name: str) -> object:
+    if name == "bfloat16":  # ml_dtypes is imported only when somebody asks
+        return core.dtypes.bfloat16()
+    raise AttributeError(f"fastdl has no attribute {name!r}")

@@ -7,11 +7,15 @@ FASTDL_NUM_THREADS (else OMP_NUM_THREADS) sets the size of the thread pool.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy as np
+
 from .. import _native
+from ..version import __version__
 from .errors import BackendError
 
 BACKENDS = ("native", "numba", "reference")  # the order in which dispatch asks them
@@ -70,3 +74,20 @@ def num_threads(n: int) -> Iterator[None]:
         yield
     finally:
         set_num_threads(before)
+
+
+def show_config() -> str:
+    """Prints, and returns, what this build and this machine are: versions, ISA, threads, caches."""
+    cpu = _native.cpu_info()
+    build = _native.build_info()
+    lines = [
+        f"fastdl {__version__}, NumPy {np.__version__}, Python {platform.python_version()}",
+        f"built by {build['compiler']}",
+        f"cpu: {cpu.get('model', 'unknown')}, {cpu.get('affinity', '?')} of {cpu.get('cores', '?')} cores",
+        f"instruction set: {_native.isa()} (runnable: {', '.join(_native.runnable_isas())})",
+        f"threads: {get_num_threads()}",
+        f"backends, in order: {', '.join(BACKENDS)}; forced: {forced_backend.get() or 'none'}",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    return text

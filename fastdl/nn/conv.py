@@ -44,7 +44,9 @@ class Conv2d(Module):
                 f" out_channels={out_channels}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.kernel_size = (
+            (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+        )
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         dtype = as_dtype(dtype or np.float32)
         shape = (out_channels, in_channels // groups, *self.kernel_size)

@@ -213,7 +213,9 @@ class Module:
         tensors = [*self._named("_parameters"), *self._named("_buffers")]
         return {name: tensor.detach() for name, tensor in tensors}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
         """Copies values in by name, from arrays, Tensors or torch tensors, cast to each one's dtype.
 
         Raises ShapeError for a value of the wrong shape and, if strict, KeyError for names that only

@@ -93,7 +93,9 @@ class Optimizer:
         groups = state_dict["param_groups"]
         sizes = [len(g["params"]) for g in groups]
         if sizes != [len(g["params"]) for g in self.param_groups]:
-            raise ArgumentError(f"Optimizer.load_state_dict: groups of {sizes} parameters do not match")
+            raise ArgumentError(
+                f"Optimizer.load_state_dict: groups of {sizes} parameters do not match"
+            )
         params = [p for g in self.param_groups for p in g["params"]]
         for own, group in zip(self.param_groups, groups, strict=True):
             own.update({k: v for k, v in group.items() if k != "params"})

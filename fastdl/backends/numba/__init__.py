@@ -1,0 +1,1 @@
+"""Numba kernels, one file a family; Numba itself is imported when the first of them runs."""

@@ -1,0 +1,75 @@
+// The dimensions of an operation over one or several arrays of one shape, ordered and merged for
+// walking memory, and the array its result is written to.
+#pragma once
+#include <initializer_list>
+#include <optional>
+
+#include "array.h"
+#include "memory.h"
+#include "threads.h"
+
+namespace fd {
+constexpr int kOperands = 3;
+
+struct Loop {
+  int64_t size;
+  int64_t stride[kOperands];
+  bool reduced;
+};
+
+// Loops from outermost to innermost.
+struct Loops {
+  int count = 0;
+  Loop loop[kMaxDims + 1];
+
+  void add(const Loop& l) { loop[count++] = l; }
+  void merge();  // drops loops of size 1, joins neighbours that are one run in every operand
+  int64_t size() const;
+  // Offset of the point `index`, counted in C order, in operand `k`.
+  int64_t offset(int64_t index, int k) const;
+};
+
+// The dimensions of `a` from outermost to innermost in memory; those with stride 0 or size 1 stay
+// where they are, as in torch.
+void memory_order(const Array& a, int* order);
+
+// The loops over `arrays` (of one shape), merged, in the given order of dimensions.
+Loops make_loops(std::initializer_list<const Array*> arrays, const int* order,
+                 uint32_t reduced = 0);
+
+// Copies elements of equal dtype between arrays of one shape.
+void copy(const Array& from, const Array& to);
+
+// Reads a `dim` argument: None for all, an int, or a sequence of distinct ints. False if it is
+// none.
+bool parse_dims(py::handle dim, int ndim, uint32_t& mask);
+bool parse_dim(py::handle dim, int ndim, int& axis);
+
+// The result of an operation: a new array, or the caller's `out`. Kernels write it densely, in the
+// given order of dimensions; `done` copies to an `out` of other strides.
+class Output {
+ public:
+  // False if `out` does not fit or shares memory with an input.
+  bool make(py::handle out, DType dtype, int ndim, const int64_t* shape, const int* order,
+            std::initializer_list<const Array*> inputs);
+  const Array& dense() const { return dense_; }
+  const Array& array() const { return array_; }
+  py::object done();
+
+ private:
+  py::object object_;
+  Array array_, dense_;
+  std::optional<Scratch> scratch_;
+};
+
+// parallel_for that holds the GIL for small work only.
+template <class F>
+void run_chunks(int64_t chunks, double nanoseconds, F&& body) {
+  if (nanoseconds < kSerialNanoseconds) {
+    for (int64_t i = 0; i < chunks; ++i) body(i);
+    return;
+  }
+  py::gil_scoped_release release;
+  parallel_for(chunks, nanoseconds, body);
+}
+}  // namespace fd

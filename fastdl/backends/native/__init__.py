@@ -1,0 +1,1 @@
+"""Thin calls into the extension module, one file a family."""

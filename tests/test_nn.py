@@ -1,0 +1,122 @@
+"""Modules: registration, state_dict with torch's keys, initial values, printing."""
+
+import numpy as np
+import pytest
+
+import fastdl
+from fastdl import errors, nn
+
+
+def small():
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4))
+
+
+def test_state_dict_has_torchs_keys_and_shapes():
+    shapes = {k: v.shape for k, v in small().state_dict().items()}
+    assert shapes == {
+        "0.weight": (3, 2, 3, 3),
+        "0.bias": (3,),
+        "3.weight": (4, 12),
+        "3.bias": (4,),
+    }
+
+
+def test_load_state_dict_from_arrays_and_back():
+    a, b = small(), small()
+    result = b.load_state_dict({k: v.numpy().astype(np.float64) for k, v in a.state_dict().items()})
+    assert result == ([], [])
+    x = np.random.default_rng(0).standard_normal((2, 2, 4, 4)).astype(np.float32)
+    x = fastdl.Tensor(x)
+    assert np.array_equal(a(x).detach().numpy(), b(x).detach().numpy())
+
+
+def test_load_state_dict_refuses_and_changes_nothing():
+    net = small()
+    before = {k: v.numpy().copy() for k, v in net.state_dict().items()}
+    good = {k: np.zeros_like(v) for k, v in before.items()}
+    with pytest.raises(KeyError, match="missing"):
+        net.load_state_dict({k: v for k, v in good.items() if k != "0.bias"})
+    with pytest.raises(KeyError, match="unexpected"):
+        net.load_state_dict({**good, "more": np.zeros(1)})
+    with pytest.raises(errors.ShapeError, match=r"3\.bias"):
+        net.load_state_dict({**good, "3.bias": np.zeros(5)})
+    assert all(np.array_equal(before[k], v.numpy()) for k, v in net.state_dict().items())
+    result = net.load_state_dict({"0.bias": np.ones(3)}, strict=False)
+    assert result.missing_keys == ["0.weight", "3.weight", "3.bias"]
+
+
+def test_torch_state_and_outputs_agree():
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(12, 4)
+    ).double()
+    ours = small().double()
+    ours.load_state_dict(theirs.state_dict())
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    x = np.random.default_rng(0).standard_normal((2, 2, 4, 4))
+    got = ours(fastdl.Tensor(x)).detach().numpy()
+    want = theirs(torch.from_numpy(x)).detach().numpy()
+    # 12 and 18 products an output, values of order 1: a few hundred roundings bound it.
+    assert np.abs(got - want).max() <= 300 * 2.0**-53
+
+
+def test_default_initial_values_have_torchs_range():
+    fastdl.manual_seed(0)
+    layer = nn.Linear(100, 400)
+    w = layer.weight.numpy()
+    assert np.abs(w).max() <= 0.1 and np.abs(w).max() > 0.0999
+    assert abs(w.std() - 0.1 / np.sqrt(3)) < 1e-3
+    fastdl.manual_seed(0)
+    assert np.array_equal(nn.Linear(100, 400).weight.numpy(), w)
+
+
+def test_train_eval_parameters_and_apply():
+    net = small()
+    assert len(list(net.parameters())) == 4
+    assert not net.eval().training and not net[0].training
+    seen = []
+    net.apply(lambda m: seen.append(type(m).__name__))
+    assert seen == ["Conv2d", "ReLU", "Flatten", "Linear", "Sequential"]
+
+
+def test_shared_parameter_counts_once():
+    net = small()
+    net.append(net[3])
+    assert len(list(net.parameters())) == 4
+
+
+def test_no_bias_and_reprs():
+    layer = nn.Linear(2, 3, bias=False)
+    assert layer.bias is None and list(layer.state_dict()) == ["weight"]
+    assert "Linear(in_features=2, out_features=3, bias=False)" in repr(nn.Sequential(layer))
+
+
+def test_buffers_are_state_but_not_parameters():
+    loss = nn.CrossEntropyLoss(weight=np.ones(3, np.float32))
+    assert list(loss.state_dict()) == ["weight"] and not list(loss.parameters())
+
+
+def test_module_errors():
+    class Forgets(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(1, 1)
+
+    with pytest.raises(AttributeError, match="super"):
+        Forgets()
+    with pytest.raises(errors.DTypeError, match="weight"):
+        nn.Linear(1, 1).weight = np.zeros((1, 1))
+    with pytest.raises(errors.ArgumentError, match="groups"):
+        nn.Conv2d(3, 4, 1, groups=2)
+    with pytest.raises(errors.DTypeError, match="float"):
+        nn.Linear(1, 1).to(np.int64)
+
+
+def test_relu_inplace():
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True))
+    x = fastdl.Tensor(np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32))
+    net(x).sum().backward()
+    assert net[0].weight.grad is not None
+
+
+def test_functional_is_functional():
+    assert nn.functional is fastdl.functional
