@@ -99,6 +99,7 @@ setup(
             sorted(str(p.relative_to(ROOT)) for p in (ROOT / "csrc").glob("*.cpp")) + sorted(UNITS),
             cxx_std=17,
             extra_compile_args=COMMON,
+            define_macros=[("FASTDL_BUILD_FLAGS", f'"{" ".join(COMMON)}"')],  # for `fastdl info`
             extra_link_args=["-pthread", "-Wl,-s"],
         )
     ],

@@ -34,6 +34,13 @@ void dealloc_block(PyObject* self) {
   Py_DECREF(type);
 }
 
+// NumPy asks this before it makes an array writeable again.
+int block_buffer(PyObject* self, Py_buffer* buffer, int flags) {
+  Block* block = reinterpret_cast<Block*>(self);
+  return PyBuffer_FillInfo(buffer, self, block->data, static_cast<Py_ssize_t>(block->bytes), 0,
+                           flags);
+}
+
 struct Numpy {
   py::detail::npy_api& api = py::detail::npy_api::get();
   PyTypeObject* array_type = api.PyArray_Type_;
@@ -42,7 +49,9 @@ struct Numpy {
 
   Numpy() {
     for (int i = 0; i < kDTypes; ++i) descr[i] = api.PyArray_DescrFromType_(kTypeNumber[i]);
-    PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(dealloc_block)}, {0, nullptr}};
+    PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(dealloc_block)},
+                           {Py_bf_getbuffer, reinterpret_cast<void*>(block_buffer)},
+                           {0, nullptr}};
     PyType_Spec spec = {"fastdl._native.Block", sizeof(Block), 0,
                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     block_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
@@ -55,18 +64,29 @@ const Numpy& numpy() {
   return numpy;
 }
 
+bool read(PyObject* numpy_dtype, DType& dtype) {
+  const auto* descr = py::detail::array_descriptor_proxy(numpy_dtype);
+  const unsigned type = static_cast<unsigned>(descr->type_num);
+  if (type >= sizeof kDTypeOf || kDTypeOf[type] < 0) return false;
+  if (descr->byteorder != '=' && descr->byteorder != '|') return false;
+  dtype = static_cast<DType>(kDTypeOf[type]);
+  return true;
+}
+
 }  // namespace
+
+bool dtype_of(py::handle numpy_dtype, DType& dtype) {
+  if (!PyObject_TypeCheck(numpy_dtype.ptr(), numpy().api.PyArrayDescr_Type_)) return false;
+  return read(numpy_dtype.ptr(), dtype);
+}
 
 bool view(py::handle object, Array& a) {
   if (Py_TYPE(object.ptr()) != numpy().array_type) return false;
   const auto* array = py::detail::array_proxy(object.ptr());
-  const auto* descr = py::detail::array_descriptor_proxy(array->descr);
-  const unsigned type = static_cast<unsigned>(descr->type_num);
-  if (type >= sizeof kDTypeOf || kDTypeOf[type] < 0 || array->nd > kMaxDims) return false;
-  if (!(array->flags & kAligned)) return false;
-  if (descr->byteorder != '=' && descr->byteorder != '|') return false;
+  if (!read(array->descr, a.dtype) || array->nd > kMaxDims || !(array->flags & kAligned)) {
+    return false;
+  }
   a.data = array->data;
-  a.dtype = static_cast<DType>(kDTypeOf[type]);
   a.ndim = array->nd;
   a.writeable = array->flags & kWriteable;
   const int shift = __builtin_ctzll(static_cast<unsigned long long>(itemsize(a.dtype)));

@@ -39,6 +39,9 @@ struct Array {
 // the caller then returns NotImplemented and Python takes the general path.
 bool view(py::handle object, Array& a);
 
+// The DType of a numpy.dtype; false when it is none of ours or of foreign byte order.
+bool dtype_of(py::handle numpy_dtype, DType& dtype);
+
 // A new uninitialised C-contiguous array from the caching allocator, and its view.
 py::object empty(DType dtype, int ndim, const int64_t* shape, Array& a);
 // As `empty`, with the memory order of the dimensions given from outermost to innermost.

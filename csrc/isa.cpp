@@ -2,6 +2,7 @@
 #include "isa.h"
 
 #include <atomic>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 

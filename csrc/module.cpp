@@ -3,12 +3,17 @@
 
 namespace fd {
 namespace py = pybind11;
+void bind_pool(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
+void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
+void bind_elementwise(py::module_& m);
+void bind_conv(py::module_& m);
+void bind_matmul(py::module_& m);
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
@@ -20,5 +25,10 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_optim(m);
   fd::bind_softmax(m);
   fd::bind_runtime(m);
+  fd::bind_roofline(m);
   fd::bind_bfloat16(m);
+  fd::bind_elementwise(m);
+  fd::bind_conv(m);
+  fd::bind_matmul(m);
+  fd::bind_pool(m);
 }

@@ -8,8 +8,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <mutex>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -76,27 +76,61 @@ MemoryMode memory_mode_named(const std::string& name) {
                               "' is not one of normal, poison, guard_end, guard_start");
 }
 
-DType dtype_named(const std::string& name) {
+// A name or a numpy.dtype; false for a dtype csrc does not compute in.
+bool read_dtype(py::handle object, DType& dtype) {
+  if (!PyUnicode_Check(object.ptr())) return dtype_of(object, dtype);
   constexpr const char* kNames[] = {"bool", "uint8", "int32", "int64", "float32", "float64"};
   for (int i = 0; i < 6; ++i) {
-    if (name == kNames[i]) return static_cast<DType>(i);
+    if (PyUnicode_CompareWithASCIIString(object.ptr(), kNames[i]) == 0) {
+      dtype = static_cast<DType>(i);
+      return true;
+    }
   }
-  throw std::invalid_argument("dtype '" + name +
-                              "' is not one of bool, uint8, int32, int64, float32, float64");
+  throw std::invalid_argument("dtype " + std::string(py::repr(object)) +
+                              " is not one of bool, uint8, int32, int64, float32, float64");
 }
 
-py::object empty_array(const std::vector<int64_t>& shape, const std::string& dtype,
-                       bool channels_last) {
-  const int ndim = static_cast<int>(shape.size());
-  if (shape.size() > kMaxDims) throw std::invalid_argument("an array has at most 16 dimensions");
-  if (channels_last && ndim < 3) {
+int read_shape(const py::tuple& shape, int64_t* dims) {
+  const size_t ndim = shape.size();
+  if (ndim > kMaxDims) throw std::invalid_argument("an array has at most 16 dimensions");
+  for (size_t i = 0; i < ndim; ++i) {
+    dims[i] = PyNumber_AsSsize_t(PyTuple_GET_ITEM(shape.ptr(), i), PyExc_OverflowError);
+    if (dims[i] == -1 && PyErr_Occurred()) throw py::error_already_set();
+  }
+  return static_cast<int>(ndim);
+}
+
+// A new array; NotImplemented for a dtype csrc does not compute in. channels_last: (N, C, ...) with
+// the channels innermost in memory.
+py::object empty_array(const py::tuple& shape, py::handle dtype, bool channels_last) {
+  Array a;
+  DType type = DType::f32;
+  if (!read_dtype(dtype, type)) return declined();
+  int64_t dims[kMaxDims];
+  const int ndim = read_shape(shape, dims);
+  if (!channels_last) return empty(type, ndim, dims, a);
+  if (ndim < 3) {
     throw std::invalid_argument("channels_last wants (N, C, ...) with 3 dimensions or more");
   }
   int order[kMaxDims];
   for (int i = 0; i < ndim; ++i) order[i] = i;
-  if (channels_last) std::rotate(order + 1, order + 2, order + ndim);
+  std::rotate(order + 1, order + 2, order + ndim);
+  return empty_ordered(type, ndim, dims, order, a);
+}
+
+// For the tests of `view`: (address, itemsize, shape, strides in elements, writeable).
+py::object view_tuple(py::handle object) {
   Array a;
-  return empty_ordered(dtype_named(dtype), ndim, shape.data(), order, a);
+  if (!view(object, a)) return declined();
+  return py::make_tuple(reinterpret_cast<uintptr_t>(a.data), itemsize(a.dtype),
+                        std::vector<int64_t>(a.shape, a.shape + a.ndim),
+                        std::vector<int64_t>(a.stride, a.stride + a.ndim), a.writeable);
+}
+
+bool arrays_overlap(py::handle x, py::handle y) {
+  Array a, b;
+  if (!view(x, a) || !view(y, b)) throw std::invalid_argument("not arrays csrc takes");
+  return may_overlap(a, b);
 }
 
 py::dict memory_stats_dict() {
@@ -168,21 +202,26 @@ py::dict build_info() {
   return d;
 }
 
-// For the tests of the pool: a parallel job that only takes time. How many threads took part?
-size_t burn(int64_t chunks, int64_t nanoseconds, bool fail) {
-  py::gil_scoped_release nogil;
+// For the tests of the pool: a parallel job that only takes time. The float mode of each thread
+// that took part.
+std::vector<unsigned> burn(int64_t chunks, int64_t nanoseconds, bool fail) {
+  using Clock = std::chrono::steady_clock;
   std::mutex lock;
-  std::set<std::thread::id> threads;
-  parallel_for(chunks, double(chunks) * double(nanoseconds), [&](int64_t i) {
-    using Clock = std::chrono::steady_clock;
-    for (const auto end = Clock::now() + std::chrono::nanoseconds(nanoseconds);
-         Clock::now() < end;) {
-    }
-    std::lock_guard<std::mutex> hold(lock);
-    threads.insert(std::this_thread::get_id());
-    if (fail && i == chunks / 2) throw std::runtime_error("a chunk failed");
-  });
-  return threads.size();
+  std::map<std::thread::id, unsigned> modes;
+  {
+    py::gil_scoped_release nogil;
+    parallel_for(chunks, double(chunks) * double(nanoseconds), [&](int64_t i) {
+      const auto end = Clock::now() + std::chrono::nanoseconds(nanoseconds);
+      while (Clock::now() < end) {
+      }
+      std::lock_guard<std::mutex> hold(lock);
+      modes[std::this_thread::get_id()] = mxcsr();
+      if (fail && i == chunks / 2) throw std::runtime_error("a chunk failed");
+    });
+  }
+  std::vector<unsigned> each;
+  for (const auto& thread : modes) each.push_back(thread.second);
+  return each;
 }
 
 // How often each chunk of a parallel job ran.
@@ -205,6 +244,8 @@ int64_t count_nested(int64_t outer, int64_t inner) {
 void bind_runtime(py::module_& m) {
   choose_isa_from_environment();
   num_threads();  // reads the environment: a bad value is an error of the import
+  Array a;
+  view(py::none(), a);  // finds NumPy's C interface now, not in the middle of a first call
 
   m.def("num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"),
@@ -223,6 +264,8 @@ void bind_runtime(py::module_& m) {
   m.def("runnable_isas", &runnable_isas);
   m.def("empty", &empty_array, py::arg("shape"), py::arg("dtype") = "float32",
         py::arg("channels_last") = false);
+  m.def("_view", &view_tuple);
+  m.def("_may_overlap", &arrays_overlap);
   m.def("mxcsr", &mxcsr);
   m.def("cpu_info", &cpu_info);
   m.def("build_info", &build_info);

@@ -11,10 +11,13 @@ void set_num_threads(int n);
 constexpr double kSerialNanoseconds = 10e3;
 
 // Runs body(context, i) once for each i in [0, chunks), on this thread alone when `nanoseconds` of
-// estimated total work is small, the pool is busy, or the call is nested. Chunks are handed out
-// dynamically, so a chunk's result must not depend on which thread runs it. Between chunks the
-// caller looks for Ctrl-C (so keep a chunk below ~50 ms); then the rest is dropped and the pending
-// Python exception is thrown as py::error_already_set after every thread has left.
+// estimated total work is small (a thread takes part for every 5 us of it), the pool is busy, or
+// the call is nested. Chunks are handed out dynamically, so a chunk's result must not depend on
+// which thread runs it, and a chunk must not wait for another: they may run one after the other.
+// Workers take the caller's rounding and flush-to-zero modes. An exception in a chunk drops the
+// chunks not yet begun and is thrown here after every thread has left. Between chunks the caller
+// looks for Ctrl-C (so keep a chunk below ~50 ms), which ends the job in the same way, as
+// py::error_already_set.
 // Call it without the GIL (`py::gil_scoped_release`) unless the work is below kSerialNanoseconds.
 void parallel_run(int64_t chunks, double nanoseconds, void (*body)(void*, int64_t), void* context);
 

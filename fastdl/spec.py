@@ -132,6 +132,28 @@ class Sample:
     channels_last: bool = False
     bench: bool = False
 
+    def build(
+        self, rng: np.random.Generator, dtype: Any, fill: Callable[..., np.ndarray] | None = None
+    ) -> tuple[Any, ...]:
+        """The sample's arrays; `fill(rng, shape, dtype)` makes the float ones (default: normal)."""
+        return tuple(self._make(a, rng, np.dtype(dtype), fill or _normal) for a in self.arrays)
+
+    def _make(self, a: Any, rng: np.random.Generator, dtype: np.dtype, fill: Any) -> Any:
+        if isinstance(a, Ints):
+            return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
+        if isinstance(a, Bools):
+            return rng.random(a.shape) < 0.5
+        if not isinstance(a, tuple):
+            return a
+        if self.channels_last and len(a) == 4:
+            n, c, h, w = a
+            return fill(rng, (n, h, w, c), dtype).transpose(0, 3, 1, 2)
+        return fill(rng, a, dtype)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return rng.standard_normal(shape).astype(dtype)
+
 
 @dataclass(frozen=True)
 class BadInput:

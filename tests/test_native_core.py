@@ -1,9 +1,11 @@
 """The native core by itself: threads, memory, arrays, instruction sets."""
 
+import ctypes
 import faulthandler
 import gc
 import mmap
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -86,11 +88,26 @@ def test_the_workers_take_part():
         _native.set_num_threads(threads)
         took_part = 0
         for _ in range(20):  # the machine may be busy
-            took_part = max(took_part, _native._burn(100, 100_000))
+            took_part = max(took_part, len(_native._burn(100, 100_000)))
         assert min(threads, 2) <= took_part <= threads
     _native.set_num_threads(5)
-    assert _native._burn(100, 10) == 1  # too little work to share
-    assert _native._burn(3, 1_000_000) <= 3
+    assert len(_native._burn(100, 10)) == 1  # too little work to share
+    assert len(_native._burn(3, 1_000_000)) <= 3
+
+
+def test_workers_round_as_the_caller_does():
+    libm = ctypes.CDLL("libm.so.6")
+    nearest, upward = 0, 0x800 if platform.machine() == "x86_64" else 0x400000
+    _native.set_num_threads(2)
+    _native._burn(20, 100_000)
+    for mode in (upward, nearest):
+        assert libm.fesetround(mode) == 0
+        try:
+            expected = _native.mxcsr()
+            modes = [_native._burn(20, 100_000) for _ in range(10)]
+        finally:
+            libm.fesetround(nearest)
+        assert {m for each in modes for m in each} == {expected}
 
 
 def test_nested_regions_run_in_their_chunk():
@@ -277,7 +294,7 @@ def test_channels_last():
     ("arguments", "message"),
     [
         (((2,), "float16"), "dtype 'float16' is not one of"),
-        (((-1,),), "negative"),
+        (((-1,),), "negative dimension"),
         (((1,) * 17,), "16 dimensions"),
         (((2, 3), "float32", True), "channels_last"),
     ],
@@ -285,6 +302,9 @@ def test_channels_last():
 def test_bad_arrays(arguments, message):
     with pytest.raises(ValueError, match=message):
         _native.empty(*arguments)
+    for shape in (3, [3], None, (2.5,), ("2",)):
+        with pytest.raises(TypeError):
+            _native.empty(shape)
 
 
 @pytest.mark.parametrize("shape", [(2**62,), (2**31, 2**31, 2**31), (2**44,)])
@@ -293,6 +313,81 @@ def test_too_large_is_a_memory_error(shape):
     with pytest.raises(MemoryError):
         _native.empty(shape)
     assert _native.memory_stats()["in_use"] == before
+
+
+def test_dtypes_of_empty():
+    for name in ("bool", "uint8", "int32", "int64", "float32", "float64", "longlong"):
+        a = _native.empty((2,), np.dtype(name))
+        assert a.dtype == np.dtype(name)
+    for dtype in (">f4", "float16", "complex64", "int8", "uint32", "S4", "O", "M8[s]"):
+        assert _native.empty((2,), np.dtype(dtype)) is NotImplemented
+    assert _native.empty((2,), None) is NotImplemented
+
+
+def test_views_read_numpy_as_it_is():
+    base = np.arange(240, dtype=np.float64).reshape(4, 5, 12)
+    frozen = base.view()
+    frozen.flags.writeable = False
+    for a in (
+        base,
+        base[::-1, 1:, ::3],
+        base.transpose(2, 0, 1)[5],
+        np.broadcast_to(base[0], (7, 5, 12)),
+        frozen,
+        base[:0],
+        np.array(3, np.int32),
+        base[0, 0, :3].astype(np.longlong),
+        base > 3,
+        base.astype(np.uint8)[..., 1::2],
+    ):
+        strides = [s // a.itemsize for s in a.strides]
+        expected = (a.ctypes.data, a.itemsize, list(a.shape), strides, a.flags.writeable)
+        assert _native._view(a) == expected
+
+
+def test_views_decline():
+    base = np.zeros((3, 4), np.float32)
+    record = np.zeros(4, np.dtype([("a", "f4"), ("b", "u1"), ("c", "f4")]))
+    pairs = np.zeros(4, np.dtype([("a", "f8"), ("b", "f4")]))
+    for x in (
+        None,
+        3.0,
+        [1.0],
+        np.float32(1),
+        base.astype(">f4"),
+        base.astype(np.float16),
+        base.astype(np.complex64),
+        base.astype(object),
+        base.astype(np.uint16),
+        base.view(np.recarray),
+        np.ma.array(base),
+        np.zeros(5, np.uint8)[1:].view(np.float32),
+        record["c"],
+        pairs["a"],
+        np.zeros((1,) * 17),
+    ):
+        assert _native._view(x) is NotImplemented
+
+
+def test_may_overlap():
+    x = np.zeros((6, 8))
+    assert _native._may_overlap(x, x)
+    assert _native._may_overlap(x[::2], x[1::2])  # by ranges: conservative
+    assert _native._may_overlap(x[::-1], x[5:])
+    assert not _native._may_overlap(x[:3], x[3:])
+    assert not _native._may_overlap(x[2::-1], x[3:])
+    assert not _native._may_overlap(x[:3][::-1, ::-1], x[5:3:-1])
+    assert not _native._may_overlap(x[:0], x)
+    assert not _native._may_overlap(x, x.copy())
+
+
+def test_an_array_can_be_frozen_and_thawed():
+    a = _native.empty((4,))
+    a.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        a[0] = 1
+    a.flags.writeable = True
+    a[0] = 1
 
 
 def test_blocks_are_used_again():

@@ -1,0 +1,351 @@
+// conv2d and its two gradients: arguments checked, described as Conv (kernels/cpu/conv.h), run.
+#include "conv.h"
+
+#include <vector>
+
+#include "../kernels/cpu/matmul.h"
+#include "array.h"
+#include "isa.h"
+#include "layout.h"
+#include "memory.h"
+#include "threads.h"
+
+namespace fd {
+namespace {
+
+constexpr int64_t kLargest = int64_t(1) << 40;  // any size or option beyond is refused
+
+bool integer(py::handle h, int64_t low, int64_t& value) {
+  if (!PyLong_Check(h.ptr())) return false;
+  int overflow = 0;
+  value = PyLong_AsLongLongAndOverflow(h.ptr(), &overflow);
+  return !overflow && value >= low && value < kLargest;
+}
+bool pair(py::handle h, int64_t low, int64_t (&value)[2]) {
+  if (!PyTuple_Check(h.ptr()) || PyTuple_GET_SIZE(h.ptr()) != 2) return false;
+  return integer(PyTuple_GET_ITEM(h.ptr(), 0), low, value[0]) &&
+         integer(PyTuple_GET_ITEM(h.ptr(), 1), low, value[1]);
+}
+
+struct Options {
+  int64_t stride[2], before[2], after[2], dilation[2], groups;
+
+  bool read(py::handle s, py::handle padding, py::handle d, py::handle g) {
+    if (!PyTuple_Check(padding.ptr()) || PyTuple_GET_SIZE(padding.ptr()) != 2) return false;
+    for (int i = 0; i < 2; ++i) {
+      int64_t ends[2];
+      if (!pair(PyTuple_GET_ITEM(padding.ptr(), i), 0, ends)) return false;
+      before[i] = ends[0];
+      after[i] = ends[1];
+    }
+    return pair(s, 1, stride) && pair(d, 1, dilation) && integer(g, 1, groups);
+  }
+  // Outputs along dimension i; 0 if the kernel is larger than the padded image.
+  int64_t outputs(int i, int64_t size, int64_t kernel) const {
+    int64_t reach;
+    if (__builtin_mul_overflow(dilation[i], kernel - 1, &reach)) return 0;
+    const int64_t room = size + before[i] + after[i] - reach - 1;
+    return room < 0 ? 0 : room / stride[i] + 1;
+  }
+};
+
+// Is x [N, C, H, W] convolved by w [K, C / groups, R, S] to y [N, K, P, Q]?
+bool fits(const int64_t (&x)[4], const int64_t (&w)[4], const int64_t (&y)[4], const Options& o) {
+  if (w[2] < 1 || w[3] < 1 || w[0] % o.groups || x[1] != w[1] * o.groups) return false;
+  if (x[0] != y[0] || y[1] != w[0]) return false;
+  for (int i = 0; i < 2; ++i)
+    if (y[2 + i] < 1 || y[2 + i] != o.outputs(i, x[2 + i], w[2 + i])) return false;
+  return true;
+}
+
+bool is_float(const Array& a, DType dtype) {
+  return a.dtype == dtype && (dtype == DType::f32 || dtype == DType::f64);
+}
+
+// The result: `out` if it has the right shape and shares no memory with the inputs, else a new one.
+bool result(py::handle out, DType dtype, const int64_t (&shape)[4], bool channels_last,
+            std::initializer_list<const Array*> inputs, py::object& object, Array& y) {
+  if (out.is_none()) {
+    object = empty_ordered(dtype, 4, shape, channels_last ? kChannelsLast : kChannelsFirst, y);
+    return true;
+  }
+  if (!view(out, y) || y.dtype != dtype || y.ndim != 4 || !y.writeable) return false;
+  for (int i = 0; i < 4; ++i)
+    if (y.shape[i] != shape[i] || (y.stride[i] == 0 && y.shape[i] > 1)) return false;
+  for (const Array* a : inputs)
+    if (may_overlap(y, *a)) return false;
+  object = py::reinterpret_borrow<py::object>(out);
+  return true;
+}
+
+// Writes bias (zero without) over y [N, K, P, Q]: what is left where no term is summed.
+template <class T>
+void fill(const Array& y, const T* bias) {
+  for (int64_t n = 0; n < y.shape[0]; ++n)
+    for (int64_t k = 0; k < y.shape[1]; ++k)
+      for (int64_t p = 0; p < y.shape[2]; ++p)
+        for (int64_t q = 0; q < y.shape[3]; ++q)
+          y.ptr<T>()[n * y.stride[0] + k * y.stride[1] + p * y.stride[2] + q * y.stride[3]] =
+              bias ? bias[k] : T(0);
+}
+
+// A channels-last copy of x, dense.
+template <class T>
+void to_channels_last(Array& x, T* to) {
+  const auto pack = [] {
+    if constexpr (sizeof(T) == 4)
+      return FD_TABLE(matmul).f32.pack;
+    else
+      return FD_TABLE(matmul).f64.pack;
+  }();
+  const int64_t C = x.shape[1], H = x.shape[2], W = x.shape[3];
+  const Array from = x;
+  parallel_for(x.shape[0] * H, double(x.size()), [&](int64_t i) {
+    pack(W, static_cast<int>(C), from.ptr<T>() + i / H * from.stride[0] + i % H * from.stride[2],
+         from.stride[1], from.stride[3], to + i * W * C, static_cast<int>(C));
+  });
+  x.data = to;
+  x.stride[0] = H * W * C;
+  x.stride[1] = 1;
+  x.stride[2] = W * C;
+  x.stride[3] = C;
+}
+
+std::vector<Tap> window(const Array& w, const Options& o) {
+  std::vector<Tap> taps;
+  for (int64_t r = 0; r < w.shape[2]; ++r)
+    for (int64_t s = 0; s < w.shape[3]; ++s)
+      taps.push_back({r * o.dilation[0] - o.before[0], s * o.dilation[1] - o.before[1],
+                      r * w.stride[2] + s * w.stride[3]});
+  return taps;
+}
+
+// x * w -> y; x is described by `run`.
+template <class T>
+Conv<T> describe(const Array& x, const Array& w, const Array& y, const Options& o,
+                 const std::vector<Tap>& taps) {
+  Conv<T> v = {};
+  v.w = w.ptr<T>();
+  v.y = y.ptr<T>();
+  v.groups = o.groups;
+  v.N = x.shape[0];
+  v.C = w.shape[1];
+  v.H = x.shape[2];
+  v.W = x.shape[3];
+  v.K = w.shape[0] / o.groups;
+  v.P = y.shape[2];
+  v.Q = y.shape[3];
+  v.wk = w.stride[0];
+  v.wg = v.K * v.wk;
+  v.wc = w.stride[1];
+  v.yn = y.stride[0];
+  v.yk = y.stride[1];
+  v.yg = v.K * v.yk;
+  v.yp = y.stride[2];
+  v.yq = y.stride[3];
+  v.stride_h = o.stride[0];
+  v.stride_w = o.stride[1];
+  v.taps = static_cast<int64_t>(taps.size());
+  v.tap = taps.data();
+  return v;
+}
+
+template <class T>
+void set_image(Conv<T>& v, const Array& x) {
+  v.x = x.ptr<T>();
+  v.xn = x.stride[0];
+  v.xc = x.stride[1];
+  v.xg = v.C * v.xc;
+  v.xh = x.stride[2];
+  v.xw = x.stride[3];
+}
+
+// Runs x * w -> y, with y's strides deciding the path; x comes as it is.
+template <class T>
+void run(const Array& x, const Array& y, Conv<T> v) {
+  const bool last = is_channels_last(y) && y.stride[1] == 1;
+  Array image = x;
+  const bool copied = last && x.stride[1] != 1;
+  const Scratch copy(copied ? static_cast<size_t>(x.size()) * sizeof(T) : 0);
+  if (copied) to_channels_last(image, copy.template as<T>());
+  set_image(v, image);
+  convolve(v, last);
+}
+
+template <class T>
+void forward(const Array& x, const Array& w, const Array* bias, const Array& y, const Options& o) {
+  std::vector<T> dense;
+  if (bias)
+    for (int64_t k = 0; k < w.shape[0]; ++k)
+      dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
+  const T* b = bias ? dense.data() : nullptr;
+  if (x.shape[1] == 0) return fill<T>(y, b);
+  const std::vector<Tap> taps = window(w, o);
+  Conv<T> v = describe<T>(x, w, y, o, taps);
+  v.bias = b;
+  run(x, y, v);
+}
+
+template <class T>
+void weight_grad(const Array& x, const Array& g, const Array& dw, const Options& o) {
+  if (g.size() == 0) return fill<T>(dw, nullptr);
+  const std::vector<Tap> taps = window(dw, o);
+  Conv<T> v = describe<T>(x, dw, g, o, taps);
+  set_image(v, x);
+  convolve_weight_grad(v, dw.ptr<T>());
+}
+
+// The taps of one dimension that meet inputs i = residue (mod stride): i + before = r * dilation +
+// stride * output, and where they then read in the gradient of the output.
+struct Meeting {
+  int64_t r, shift;
+};
+std::vector<Meeting> meeting(const Options& o, int i, int64_t kernel, int64_t residue) {
+  std::vector<Meeting> all;
+  for (int64_t r = 0; r < kernel; ++r) {
+    const int64_t reach = residue + o.before[i] - r * o.dilation[i];
+    if (reach % o.stride[i] == 0) all.push_back({r, reach / o.stride[i]});
+  }
+  return all;
+}
+
+// Each residue of (h, w) modulo the stride is a convolution of g, with stride 1.
+template <class T>
+void input_grad(const Array& g, const Array& w, const Array& dx, const Options& o) {
+  const int64_t residues[2] = {std::min(o.stride[0], dx.shape[2]),
+                               std::min(o.stride[1], dx.shape[3])};
+  // Residues that no tap meets, as in a 1 x 1 kernel of stride 2, are zero.
+  bool zeros = w.shape[0] == 0;
+  for (int i = 0; i < 2; ++i)
+    for (int64_t a = 0; a < residues[i]; ++a)
+      zeros = zeros || meeting(o, i, w.shape[2 + i], a).empty();
+  if (zeros) fill<T>(dx, nullptr);
+  if (w.shape[0] == 0) return;
+
+  for (int64_t a = 0; a < residues[0]; ++a) {
+    for (int64_t b = 0; b < residues[1]; ++b) {
+      std::vector<Tap> taps;
+      for (const Meeting& r : meeting(o, 0, w.shape[2], a))
+        for (const Meeting& s : meeting(o, 1, w.shape[3], b))
+          taps.push_back({r.shift, s.shift, r.r * w.stride[2] + s.r * w.stride[3]});
+      if (taps.empty()) continue;
+      Conv<T> v = {};
+      v.w = w.ptr<T>();
+      v.y = dx.ptr<T>() + a * dx.stride[2] + b * dx.stride[3];
+      v.groups = o.groups;
+      v.N = g.shape[0];
+      v.C = w.shape[0] / o.groups;
+      v.H = g.shape[2];
+      v.W = g.shape[3];
+      v.K = w.shape[1];
+      v.P = ceil_div(dx.shape[2] - a, o.stride[0]);
+      v.Q = ceil_div(dx.shape[3] - b, o.stride[1]);
+      v.wk = w.stride[1];
+      v.wc = w.stride[0];
+      v.wg = v.C * v.wc;
+      v.yn = dx.stride[0];
+      v.yk = dx.stride[1];
+      v.yg = v.K * v.yk;
+      v.yp = dx.stride[2] * o.stride[0];
+      v.yq = dx.stride[3] * o.stride[1];
+      v.stride_h = v.stride_w = 1;
+      v.taps = static_cast<int64_t>(taps.size());
+      v.tap = taps.data();
+      run(g, dx, v);
+    }
+  }
+}
+
+py::object conv2d(py::handle x, py::handle w, py::handle bias, py::handle stride,
+                  py::handle padding, py::handle dilation, py::handle groups, py::handle out) {
+  Array xa, wa, ba, ya;
+  Options o;
+  if (!view(x, xa) || !view(w, wa) || xa.ndim != 4 || wa.ndim != 4) return declined();
+  if (!is_float(xa, xa.dtype) || wa.dtype != xa.dtype) return declined();
+  if (!o.read(stride, padding, dilation, groups)) return declined();
+  const bool biased = !bias.is_none();
+  if (biased) {
+    if (!view(bias, ba) || ba.ndim != 1 || ba.dtype != xa.dtype) return declined();
+    if (ba.shape[0] != wa.shape[0]) return declined();
+  }
+  const int64_t shape[4] = {xa.shape[0], wa.shape[0], o.outputs(0, xa.shape[2], wa.shape[2]),
+                            o.outputs(1, xa.shape[3], wa.shape[3])};
+  const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
+  const int64_t ws[4] = {wa.shape[0], wa.shape[1], wa.shape[2], wa.shape[3]};
+  if (!fits(xs, ws, shape, o)) return declined();
+  py::object y;
+  const Array& b = biased ? ba : wa;
+  if (!result(out, xa.dtype, shape, is_channels_last(xa), {&xa, &wa, &b}, y, ya)) return declined();
+  if (ya.size() == 0) return y;
+  py::gil_scoped_release nogil;
+  if (xa.dtype == DType::f32)
+    forward<float>(xa, wa, biased ? &ba : nullptr, ya, o);
+  else
+    forward<double>(xa, wa, biased ? &ba : nullptr, ya, o);
+  return y;
+}
+
+py::object conv2d_input_grad(py::handle g, py::handle w, py::handle input_size, py::handle stride,
+                             py::handle padding, py::handle dilation, py::handle groups,
+                             bool channels_last, py::handle out) {
+  Array ga, wa, dxa;
+  Options o;
+  int64_t size[2];
+  if (!view(g, ga) || !view(w, wa) || ga.ndim != 4 || wa.ndim != 4) return declined();
+  if (!is_float(ga, ga.dtype) || wa.dtype != ga.dtype) return declined();
+  if (!o.read(stride, padding, dilation, groups) || !pair(input_size, 0, size)) return declined();
+  int64_t channels;
+  if (__builtin_mul_overflow(wa.shape[1], o.groups, &channels)) return declined();
+  const int64_t shape[4] = {ga.shape[0], channels, size[0], size[1]};
+  const int64_t gs[4] = {ga.shape[0], ga.shape[1], ga.shape[2], ga.shape[3]};
+  const int64_t ws[4] = {wa.shape[0], wa.shape[1], wa.shape[2], wa.shape[3]};
+  if (!fits(shape, ws, gs, o)) return declined();
+  py::object dx;
+  if (!result(out, ga.dtype, shape, channels_last, {&ga, &wa}, dx, dxa)) return declined();
+  if (dxa.size() == 0) return dx;
+  py::gil_scoped_release nogil;
+  if (ga.dtype == DType::f32)
+    input_grad<float>(ga, wa, dxa, o);
+  else
+    input_grad<double>(ga, wa, dxa, o);
+  return dx;
+}
+
+py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size,
+                              py::handle stride, py::handle padding, py::handle dilation,
+                              py::handle groups, bool channels_last, py::handle out) {
+  Array xa, ga, dwa;
+  Options o;
+  int64_t kernel[2];
+  if (!view(x, xa) || !view(g, ga) || xa.ndim != 4 || ga.ndim != 4) return declined();
+  if (!is_float(xa, xa.dtype) || ga.dtype != xa.dtype) return declined();
+  if (!o.read(stride, padding, dilation, groups) || !pair(kernel_size, 1, kernel)) return declined();
+  const int64_t shape[4] = {ga.shape[1], xa.shape[1] / o.groups, kernel[0], kernel[1]};
+  const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
+  const int64_t gs[4] = {ga.shape[0], ga.shape[1], ga.shape[2], ga.shape[3]};
+  if (!fits(xs, shape, gs, o)) return declined();
+  py::object dw;
+  if (!result(out, xa.dtype, shape, channels_last, {&xa, &ga}, dw, dwa)) return declined();
+  if (dwa.size() == 0) return dw;
+  py::gil_scoped_release nogil;
+  if (xa.dtype == DType::f32)
+    weight_grad<float>(xa, ga, dwa, o);
+  else
+    weight_grad<double>(xa, ga, dwa, o);
+  return dw;
+}
+
+}  // namespace
+
+void bind_conv(py::module_& m) {
+  using py::arg;
+  m.def("conv2d", &conv2d, arg("x"), arg("w"), arg("bias"), arg("stride"), arg("padding"),
+        arg("dilation"), arg("groups"), arg("out") = py::none());
+  m.def("conv2d_input_grad", &conv2d_input_grad, arg("g"), arg("w"), arg("input_size"),
+        arg("stride"), arg("padding"), arg("dilation"), arg("groups"), arg("channels_last"),
+        arg("out") = py::none());
+  m.def("conv2d_weight_grad", &conv2d_weight_grad, arg("x"), arg("g"), arg("kernel_size"),
+        arg("stride"), arg("padding"), arg("dilation"), arg("groups"), arg("channels_last"),
+        arg("out") = py::none());
+}
+}  // namespace fd

@@ -1,0 +1,487 @@
+// Elementwise operations: argument checks, broadcasting, and how arrays of any strides are cut into
+// the contiguous runs that kernels/cpu/elementwise.inc computes.
+#include <pybind11/pybind11.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "../kernels/cpu/elementwise.h"
+#include "array.h"
+#include "isa.h"
+#include "memory.h"
+#include "threads.h"
+
+namespace fd {
+namespace {
+
+constexpr int kMaxOperands = 4;              // the output is operand 0
+constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
+constexpr int64_t kChunk = 1 << 15;          // elements of a task
+constexpr int64_t kStreamBytes = 16 << 20;   // outputs from here on bypass the caches
+constexpr int64_t kTransposeAtLeast = 4096;  // elements for which a transposing copy pays
+
+int size_index(int64_t item) { return item == 1 ? 0 : item == 4 ? 1 : 2; }
+
+// What is iterated over: dimensions from outermost to innermost with every operand's strides.
+struct Plan {
+  int operands;
+  int ndim = 0;
+  int64_t shape[kMaxDims];
+  char* data[kMaxOperands];
+  int64_t item[kMaxOperands];
+  int64_t stride[kMaxOperands][kMaxDims];  // in elements
+
+  int64_t size() const {
+    int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= shape[i];
+    return n;
+  }
+};
+
+// The shape that n arrays broadcast to; false when they do not.
+bool broadcast(const Array* in, int n, int& ndim, int64_t* shape) {
+  ndim = 0;
+  for (int k = 0; k < n; ++k) ndim = std::max(ndim, in[k].ndim);
+  for (int i = 0; i < ndim; ++i) shape[i] = 1;
+  for (int k = 0; k < n; ++k) {
+    int64_t* tail = shape + ndim - in[k].ndim;
+    for (int i = 0; i < in[k].ndim; ++i) {
+      if (in[k].shape[i] == tail[i] || in[k].shape[i] == 1) continue;
+      if (tail[i] != 1) return false;
+      tail[i] = in[k].shape[i];
+    }
+  }
+  return true;
+}
+
+bool same_shape(const Array& a, int ndim, const int64_t* shape) {
+  return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape);
+}
+
+// Dimensions from the outermost to the innermost by the strides of `a`. Like NumPy's K order:
+// dimensions of stride 0 stay where they are among the others.
+void memory_order(const Array& a, int* order) {
+  for (int i = 0; i < a.ndim; ++i) {
+    int at = i;
+    for (int j = i - 1; j >= 0; --j) {
+      const int64_t outer = std::abs(a.stride[order[j]]), inner = std::abs(a.stride[i]);
+      if (a.shape[i] == 1 || a.shape[order[j]] == 1 || outer == 0 || inner == 0) continue;
+      if (outer >= inner) break;
+      at = j;
+    }
+    for (int j = i; j > at; --j) order[j] = order[j - 1];
+    order[at] = i;
+  }
+}
+
+// Does every index of `a` have an element of its own? (false: perhaps not)
+bool separate_elements(const Array& a) {
+  int order[kMaxDims];
+  memory_order(a, order);
+  int64_t reach = 0;
+  for (int i = a.ndim - 1; i >= 0; --i) {
+    const int d = order[i];
+    if (a.shape[d] == 1) continue;
+    if (std::abs(a.stride[d]) <= reach) return false;
+    reach += (a.shape[d] - 1) * std::abs(a.stride[d]);
+  }
+  return true;
+}
+
+bool same_view(const Array& a, const Array& b) {
+  return a.data == b.data && a.dtype == b.dtype && same_shape(a, b.ndim, b.shape) &&
+         std::equal(a.stride, a.stride + a.ndim, b.stride);
+}
+
+// A new output for these operands, or the checked `out`. Nullptr in the result: declined.
+py::object make_output(const Array* in, int n, DType dtype, int ndim, const int64_t* shape,
+                       py::handle out, Array& o) {
+  if (out.is_none()) {
+    const Array* model = nullptr;
+    for (int k = 0; k < n && !model; ++k)
+      if (same_shape(in[k], ndim, shape)) model = &in[k];
+    if (!model || ndim < 2) return empty(dtype, ndim, shape, o);
+    int order[kMaxDims];
+    memory_order(*model, order);
+    return empty_ordered(dtype, ndim, shape, order, o);
+  }
+  if (!view(out, o) || !o.writeable || o.dtype != dtype || !same_shape(o, ndim, shape)) return {};
+  if (o.size() && !separate_elements(o)) return {};
+  for (int k = 0; k < n; ++k)
+    if (may_overlap(o, in[k]) && !same_view(o, in[k])) return {};
+  return py::reinterpret_borrow<py::object>(out);
+}
+
+// Dimensions sorted by the output's strides, made positive there, those of size 1 dropped, and
+// neighbours merged wherever every operand steps through the two as through one.
+Plan make_plan(const Array& out, const Array* in, int n) {
+  Plan p;
+  p.operands = n + 1;
+  for (int k = 0; k <= n; ++k) {
+    const Array& a = k ? in[k - 1] : out;
+    p.data[k] = a.ptr<char>();
+    p.item[k] = itemsize(a.dtype);
+  }
+  int order[kMaxDims];
+  memory_order(out, order);
+  for (int i = 0; i < out.ndim; ++i) {
+    const int d = order[i];
+    const int64_t size = out.shape[d];
+    if (size == 1) continue;
+    int64_t step[kMaxOperands] = {out.stride[d]};
+    for (int k = 1; k <= n; ++k) {
+      const Array& a = in[k - 1];
+      const int own = d - (out.ndim - a.ndim);
+      step[k] = own < 0 || a.shape[own] == 1 ? 0 : a.stride[own];
+    }
+    if (step[0] < 0)
+      for (int k = 0; k <= n; ++k) {
+        p.data[k] += (size - 1) * step[k] * p.item[k];
+        step[k] = -step[k];
+      }
+    bool merge = p.ndim > 0;
+    for (int k = 0; k <= n && merge; ++k) merge = p.stride[k][p.ndim - 1] == step[k] * size;
+    if (!merge) p.shape[p.ndim++] = 1;
+    p.shape[p.ndim - 1] *= size;
+    for (int k = 0; k <= n; ++k) p.stride[k][p.ndim - 1] = step[k];
+  }
+  if (p.ndim == 0) {  // a single element
+    p.ndim = 1;
+    p.shape[0] = 1;
+    for (int k = 0; k <= n; ++k) p.stride[k][0] = 1;
+  }
+  return p;
+}
+
+// Runs body(pointers, n) over pieces of the innermost dimension, on the pool when it pays.
+template <class Body>
+void for_each_piece(const Plan& p, double nanoseconds, Body&& body) {
+  const int last = p.ndim - 1;
+  const int64_t length = p.shape[last], pieces = (length + kChunk - 1) / kChunk;
+  const int64_t units = p.size() / length * pieces;
+  const int64_t units_of_chunk = pieces > 1 ? 1 : std::max<int64_t>(1, kChunk / length);
+  const auto chunk = [&](int64_t c) {
+    const int64_t first = c * units_of_chunk, end = std::min(units, first + units_of_chunk);
+    int64_t index[kMaxDims], begin = first % pieces * kChunk;
+    char* row[kMaxOperands];
+    std::copy(p.data, p.data + p.operands, row);
+    int64_t rest = first / pieces;
+    for (int i = last - 1; i >= 0; --i) {
+      index[i] = rest % p.shape[i];
+      rest /= p.shape[i];
+      for (int k = 0; k < p.operands; ++k) row[k] += index[i] * p.stride[k][i] * p.item[k];
+    }
+    for (int64_t u = first;;) {
+      char* at[kMaxOperands];
+      for (int k = 0; k < p.operands; ++k) at[k] = row[k] + begin * p.stride[k][last] * p.item[k];
+      body(at, std::min(kChunk, length - begin));
+      if (++u == end) return;
+      begin += kChunk;
+      if (begin < length) continue;
+      begin = 0;
+      for (int i = last - 1; i >= 0; --i) {
+        const bool carry = ++index[i] == p.shape[i];
+        const int64_t step = carry ? 1 - p.shape[i] : 1;
+        for (int k = 0; k < p.operands; ++k) row[k] += step * p.stride[k][i] * p.item[k];
+        if (!carry) break;
+        index[i] = 0;
+      }
+    }
+  };
+  const int64_t chunks = (units + units_of_chunk - 1) / units_of_chunk;
+  if (nanoseconds < kSerialNanoseconds) {
+    for (int64_t c = 0; c < chunks; ++c) chunk(c);
+  } else {
+    py::gil_scoped_release release;
+    parallel_for(chunks, nanoseconds, chunk);
+  }
+}
+
+// The loop of a plan: operands that are not contiguous pass through blocks in L1, as does an output
+// that is to bypass the caches.
+void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds) {
+  const auto& kernels = FD_TABLE(elementwise);
+  const int last = p.ndim - 1;
+  int variant = 0;
+  for (int k = 1; k < p.operands; ++k)
+    if (p.stride[k][last] == 0) variant |= 1 << (k - 1);
+  if (variant >= n_variants || !variants[variant]) variant = 0;
+  bool staged[kMaxOperands], any_staged = false;
+  for (int k = 0; k < p.operands; ++k) {
+    const bool scalar = k > 0 && (variant >> (k - 1) & 1);
+    staged[k] = p.shape[last] > 1 && p.stride[k][last] != 1 && !scalar;
+    any_staged = any_staged || staged[k];
+  }
+  const Loop loop = variants[variant];
+  const bool stream = !staged[0] && p.size() * p.item[0] >= kStreamBytes && p.shape[last] >= 4096;
+  if (!any_staged && !stream) {
+    for_each_piece(p, nanoseconds, [=](char* const* at, int64_t n) {
+      loop(at[0], reinterpret_cast<const void* const*>(at + 1), n);
+    });
+    return;
+  }
+  const int64_t widest = *std::max_element(p.item, p.item + p.operands);
+  const int64_t block = kBlockBytes / widest;
+  for_each_piece(p, nanoseconds, [&](char* const* at, int64_t n) {
+    alignas(64) char buffer[kMaxOperands][kBlockBytes];
+    for (int64_t i = 0; i < n; i += block) {
+      const int64_t m = std::min(block, n - i);
+      const void* in[kMaxOperands];
+      for (int k = 1; k < p.operands; ++k) {
+        const int64_t step = p.stride[k][last];
+        in[k - 1] = at[k] + i * step * p.item[k];
+        if (!staged[k]) continue;
+        if (step || i == 0)
+          kernels.strided[size_index(p.item[k])](buffer[k], 1, in[k - 1], step, m);
+        in[k - 1] = buffer[k];
+      }
+      char* out = at[0] + i * p.stride[0][last] * p.item[0];
+      loop(staged[0] || stream ? buffer[0] : out, in, m);
+      if (staged[0])
+        kernels.strided[size_index(p.item[0])](out, p.stride[0][last], buffer[0], 1, m);
+      else if (stream)
+        kernels.stream(out, buffer[0], m * p.item[0]);
+    }
+    if (stream) kernels.fence();
+  });
+}
+
+// The dimension other than the innermost along which operand 1 is contiguous, or -1.
+int transposed_dimension(const Plan& p) {
+  if (p.stride[0][p.ndim - 1] != 1 || p.stride[1][p.ndim - 1] == 1) return -1;
+  for (int i = p.ndim - 2; i >= 0; --i)
+    if (p.stride[1][i] == 1) return i;
+  return -1;
+}
+
+// Copies operand 1 to operand 0 of one item size.
+void copy(Plan p, double nanoseconds) {
+  const auto& kernels = FD_TABLE(elementwise);
+  const int size = size_index(p.item[0]), last = p.ndim - 1, across = transposed_dimension(p);
+  if (across < 0) {
+    const int64_t out_step = p.stride[0][last], in_step = p.stride[1][last], item = p.item[0];
+    const bool stream =
+        out_step == 1 && in_step == 1 && p.size() * item >= kStreamBytes && p.shape[last] >= 4096;
+    for_each_piece(p, nanoseconds, [=, &kernels](char* const* at, int64_t n) {
+      if (stream) {
+        kernels.stream(at[0], at[1], n * item);
+        kernels.fence();
+      } else {
+        kernels.strided[size](at[0], out_step, at[1], in_step, n);
+      }
+    });
+    return;
+  }
+  // The two dimensions of the transpose become tiles of 64 x 64; the others and the grid of tiles
+  // are what is iterated over.
+  constexpr int64_t kTile = 64;
+  const int64_t rows = p.shape[across], columns = p.shape[last];
+  const int64_t out_row = p.stride[0][across], in_column = p.stride[1][last];
+  const int64_t row_tiles = (rows + kTile - 1) / kTile;
+  const int64_t column_tiles = (columns + kTile - 1) / kTile;
+  p.shape[across] = p.shape[last] = 1;
+  const int64_t batch = p.size();
+  const auto task = [&](int64_t c) {
+    const int64_t i = c % row_tiles * kTile;
+    int64_t rest = c / row_tiles;
+    char* at[2] = {p.data[0] + i * out_row * p.item[0], p.data[1] + i * p.item[0]};
+    for (int d = last; d >= 0; --d) {
+      const int64_t index = rest % p.shape[d];
+      rest /= p.shape[d];
+      for (int k = 0; k < 2; ++k) at[k] += index * p.stride[k][d] * p.item[0];
+    }
+    for (int64_t t = 0; t < column_tiles; ++t) {
+      const int64_t j = t * kTile;
+      kernels.transpose[size](at[0] + j * p.item[0], out_row, at[1] + j * in_column * p.item[0],
+                              in_column, std::min(kTile, rows - i), std::min(kTile, columns - j));
+    }
+  };
+  const int64_t tasks = batch * row_tiles;
+  if (nanoseconds < kSerialNanoseconds) {
+    for (int64_t c = 0; c < tasks; ++c) task(c);
+  } else {
+    py::gil_scoped_release release;
+    parallel_for(tasks, nanoseconds, task);
+  }
+}
+
+// Bytes moved at the speed of a near cache, and `extra` for what is bound by instructions.
+double estimate(const Plan& p, double extra = 0) {
+  double bytes = 0;
+  for (int k = 0; k < p.operands; ++k) bytes += static_cast<double>(p.item[k]);
+  return static_cast<double>(p.size()) * (bytes * 0.012 + extra);
+}
+
+// An input that runs across the output's memory is first copied into its order: the tiles of a
+// transposing copy touch each cache line once, an elementwise walk once per element.
+py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType dtype,
+                  py::handle out, double extra = 0) {
+  int ndim;
+  int64_t shape[kMaxDims];
+  if (!variants[0] || !broadcast(in, n, ndim, shape)) return declined();
+  Array o;
+  py::object result = make_output(in, n, dtype, ndim, shape, out, o);
+  if (!result) return declined();
+  if (o.size() == 0) return result;
+  Plan p = make_plan(o, in, n);
+  run(p, variants, n_variants, estimate(p, extra));
+  return result;
+}
+
+// ---- What Python calls ------------------------------------------------------------------------
+// A Python number as an element of `dtype`, where torch's promotion leaves an array of that dtype
+// as it is and the number fits; false for anything else.
+bool scalar(py::handle number, DType dtype, void* slot) {
+  PyObject* x = number.ptr();
+  const bool is_bool = PyBool_Check(x), is_float = PyFloat_CheckExact(x);
+  if (!is_bool && !is_float && !PyLong_CheckExact(x)) return false;
+  if (dtype == DType::f32 || dtype == DType::f64) {
+    double value = 0;
+    if (is_float) {
+      value = PyFloat_AS_DOUBLE(x);
+    } else {
+      int overflow;
+      const long long whole = PyLong_AsLongLongAndOverflow(x, &overflow);
+      value = static_cast<double>(whole);
+      if (overflow || std::abs(value) > 0x1p53) return false;
+    }
+    const float narrow = static_cast<float>(value);
+    if (dtype == DType::f32 && std::isinf(narrow) && !std::isinf(value)) return false;
+    dtype == DType::f32 ? std::memcpy(slot, &narrow, 4) : std::memcpy(slot, &value, 8);
+    return true;
+  }
+  if (is_float || (dtype == DType::b8 && !is_bool)) return false;
+  int overflow;
+  const int64_t value = PyLong_AsLongLongAndOverflow(x, &overflow);
+  const bool fits = dtype == DType::u8    ? value >= 0 && value <= 255
+                    : dtype == DType::i32 ? value == static_cast<int32_t>(value)
+                                          : true;
+  if (overflow || !fits) return false;
+  std::memcpy(slot, &value, static_cast<size_t>(itemsize(dtype)));  // little-endian
+  return true;
+}
+
+// Two operands of one dtype, one of which may be a number, kept in `slot`.
+bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
+  const bool array_a = view(x, a), array_b = view(y, b);
+  if (!array_a && !array_b) return false;
+  Array& number = array_a ? b : a;
+  if (!array_a || !array_b) {
+    number.dtype = (array_a ? a : b).dtype;
+    number.data = slot;
+    number.ndim = 0;
+    if (!scalar(array_a ? y : x, number.dtype, slot)) return false;
+  }
+  return a.dtype == b.dtype;
+}
+
+py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
+  Array in[2];
+  int64_t slot;
+  if (!pair(x, y, in[0], in[1], &slot)) return declined();
+  const bool compares = op >= Binary::eq && op <= Binary::le;
+  const DType dtype = in[0].dtype;
+  const Loop* loops = FD_TABLE(elementwise).binary[static_cast<int>(op)][static_cast<int>(dtype)];
+  return launch(loops, 3, in, 2, compares ? DType::b8 : dtype, out);
+}
+
+py::object unary(Unary op, double extra, py::handle x, py::handle out) {
+  Array in;
+  if (!view(x, in)) return declined();
+  const auto& kernels = FD_TABLE(elementwise);
+  const Loop* loop = &kernels.unary[static_cast<int>(op)][static_cast<int>(in.dtype)];
+  return launch(loop, 1, &in, 1, in.dtype, out, extra * static_cast<double>(itemsize(in.dtype)));
+}
+
+py::object where(py::handle condition, py::handle x, py::handle y, py::handle out) {
+  Array in[3];
+  int64_t slot;
+  if (!view(condition, in[0]) || in[0].dtype != DType::b8) return declined();
+  if (!pair(x, y, in[1], in[2], &slot)) return declined();
+  const DType dtype = in[1].dtype;
+  const Loop* loops = FD_TABLE(elementwise).where[size_index(itemsize(dtype))];
+  return launch(loops, 8, in, 3, dtype, out);
+}
+
+constexpr std::pair<const char*, DType> kNames[] = {
+    {"bool", DType::b8},   {"uint8", DType::u8},    {"int32", DType::i32},
+    {"int64", DType::i64}, {"float32", DType::f32}, {"float64", DType::f64}};
+
+py::object cast(py::handle x, const char* name, py::handle out) {
+  Array in;
+  if (!view(x, in)) return declined();
+  for (const auto& [known, dtype] : kNames)
+    if (std::strcmp(known, name) == 0) {
+      const auto& kernels = FD_TABLE(elementwise);
+      const Loop* loop = &kernels.cast[static_cast<int>(in.dtype)][static_cast<int>(dtype)];
+      return launch(loop, 1, &in, 1, dtype, out);
+    }
+  return declined();
+}
+
+py::object copy_to(py::handle x, py::handle out) {
+  Array in, o;
+  if (!view(x, in)) return declined();
+  py::object result;
+  if (out.is_none()) {
+    result = empty(in.dtype, in.ndim, in.shape, o);
+  } else {
+    if (!view(out, o) || !same_shape(o, in.ndim, in.shape)) return declined();
+    result = make_output(&in, 1, in.dtype, in.ndim, in.shape, out, o);
+    if (!result) return declined();
+  }
+  if (o.size() == 0 || o.data == in.data) return result;
+  const Plan p = make_plan(o, &in, 1);
+  copy(p, estimate(p));
+  return result;
+}
+
+}  // namespace
+
+void bind_elementwise(py::module_& m) {
+  const auto define = [&m](const char* name, Binary op, bool swapped, const char* x,
+                           const char* y) {
+    m.def(
+        name,
+        [=](py::handle a, py::handle b, py::handle out) {
+          return swapped ? binary(op, b, a, out) : binary(op, a, b, out);
+        },
+        py::arg(x), py::arg(y), py::arg("out") = py::none());
+  };
+  define("add", Binary::add, false, "a", "b");
+  define("sub", Binary::sub, false, "a", "b");
+  define("mul", Binary::mul, false, "a", "b");
+  define("div", Binary::div, false, "a", "b");
+  define("eq", Binary::eq, false, "a", "b");
+  define("ne", Binary::ne, false, "a", "b");
+  define("lt", Binary::lt, false, "a", "b");
+  define("le", Binary::le, false, "a", "b");
+  define("gt", Binary::lt, true, "a", "b");
+  define("ge", Binary::le, true, "a", "b");
+  define("relu_backward", Binary::relu_backward, false, "g", "y");
+  define("tanh_backward", Binary::tanh_backward, false, "g", "y");
+  define("sigmoid_backward", Binary::sigmoid_backward, false, "g", "y");
+
+  const auto define_unary = [&m](const char* name, Unary op, double extra) {
+    m.def(
+        name, [=](py::handle x, py::handle out) { return unary(op, extra, x, out); }, py::arg("x"),
+        py::arg("out") = py::none());
+  };
+  define_unary("relu", Unary::relu, 0);  // nanoseconds per byte of an element beyond moving it
+  define_unary("neg", Unary::neg, 0);
+  define_unary("exp", Unary::exp, 0.03);
+  define_unary("log", Unary::log, 0.05);
+  define_unary("tanh", Unary::tanh, 0.06);
+  define_unary("sigmoid", Unary::sigmoid, 0.04);
+  define_unary("erf", Unary::erf, 0.1);
+
+  m.def("where", where, py::arg("condition"), py::arg("a"), py::arg("b"),
+        py::arg("out") = py::none());
+  m.def("cast", cast, py::arg("x"), py::arg("dtype"), py::arg("out") = py::none());
+  m.def("copy", copy_to, py::arg("x"), py::arg("out") = py::none());
+}
+
+}  // namespace fd

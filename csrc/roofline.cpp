@@ -1,0 +1,55 @@
+// Measures of the machine for fastdl bench: each call does its work on every thread of the pool.
+#include <pybind11/pybind11.h>
+
+#include <vector>
+
+#include "../kernels/cpu/roofline.h"
+#include "array.h"
+#include "isa.h"
+#include "threads.h"
+
+namespace fd {
+namespace {
+
+double fma_burst(bool wide, int64_t iterations) {
+  py::gil_scoped_release release;
+  const RooflineKernels& k = FD_TABLE(roofline);
+  std::vector<double> flops(static_cast<size_t>(num_threads()));
+  parallel_for(static_cast<int64_t>(flops.size()), 1e9, [&](int64_t i) {
+    double sink64[8] = {1.0, 0.5};
+    float sink32[8] = {1.0f, 0.5f};
+    flops[static_cast<size_t>(i)] =
+        wide ? k.fma_f64(iterations, sink64) : k.fma_f32(iterations, sink32);
+  });
+  double total = 0;
+  for (double f : flops) total += f;
+  return total;
+}
+
+py::object read_burst(py::handle x) {
+  Array a;
+  if (!view(x, a) || a.dtype != DType::f32 || a.ndim != 1 || (a.shape[0] > 1 && a.stride[0] != 1)) {
+    return declined();
+  }
+  const RooflineKernels& k = FD_TABLE(roofline);
+  float sum = 0;
+  {
+    py::gil_scoped_release release;
+    const int64_t threads = num_threads(), n = a.shape[0];
+    std::vector<float> parts(static_cast<size_t>(threads));
+    parallel_for(threads, 1e9, [&](int64_t i) {
+      const int64_t begin = n * i / threads, end = n * (i + 1) / threads;
+      parts[static_cast<size_t>(i)] = k.read_f32(a.ptr<float>() + begin, end - begin);
+    });
+    for (float part : parts) sum += part;
+  }
+  return py::float_(sum);
+}
+
+}  // namespace
+
+void bind_roofline(py::module_& m) {
+  m.def("fma_burst", &fma_burst, "Runs fused multiply-adds on every thread; returns their flops.");
+  m.def("read_burst", &read_burst, "Reads a float32 vector on every thread; returns its sum.");
+}
+}  // namespace fd

@@ -1,0 +1,84 @@
+"""ONNX Runtime: a one-node model per op, constant weights prepacked by the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+NAMES: dict[str, dict[str, str]] = {"ort": {}}
+_NODES = {
+    "matmul": "MatMul", "conv2d": "Conv", "max_pool2d": "MaxPool", "relu": "Relu", "exp": "Exp",
+    "tanh": "Tanh", "sigmoid": "Sigmoid", "log_softmax": "LogSoftmax",
+}  # fmt: skip
+
+
+def version() -> str:
+    """ONNX Runtime's version; onnx is needed too, to write the model."""
+    import onnx  # noqa: F401
+    import onnxruntime
+
+    return onnxruntime.__version__
+
+
+def contestant(
+    name: str, op: str, arrays: tuple[Any, ...], options: dict[str, Any], channels_last: bool
+) -> Callable[[], Any] | None:
+    """A session run with outputs bound to a preallocated buffer."""
+    import os
+
+    import onnx
+    import onnxruntime
+    from onnx import helper, numpy_helper
+
+    if op not in _NODES or arrays[0].dtype != np.float32:
+        return None
+    attributes = _attributes(op, options)
+    if attributes is None:
+        return None
+    given = [a for a in arrays if a is not None]
+    constants = [
+        numpy_helper.from_array(np.ascontiguousarray(a), f"w{i}") for i, a in enumerate(given)
+    ]
+    names = ["x", *(c.name for c in constants[1:])]
+    node = helper.make_node(_NODES[op], names, ["y"], **attributes)
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [node],
+        op,
+        [helper.make_tensor_value_info("x", kind, given[0].shape)],
+        [helper.make_tensor_value_info("y", kind, None)],
+        constants[1:],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+    x = np.ascontiguousarray(given[0])
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", x)
+    binding.bind_output("y")
+    return lambda: session.run_with_iobinding(binding)
+
+
+def _attributes(op: str, o: dict[str, Any]) -> dict[str, Any] | None:
+    def pair(value: Any) -> list[int]:
+        return [value, value] if isinstance(value, int) else list(value)
+
+    if op == "log_softmax":
+        return {"axis": o.get("dim", -1)}
+    if op not in ("conv2d", "max_pool2d"):
+        return {}
+    padding = o.get("padding", 0)
+    if not isinstance(padding, int):
+        return None
+    size = o.get("kernel_size")
+    kernel = {} if op == "conv2d" else {"kernel_shape": pair(size)}
+    group = {"group": o.get("groups", 1)} if op == "conv2d" else {}
+    stride = o.get("stride") or (1 if op == "conv2d" else size)
+    return {**kernel, **group, "strides": pair(stride), "pads": [padding] * 4,
+            "dilations": pair(o.get("dilation", 1))}  # fmt: skip

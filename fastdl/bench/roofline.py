@@ -1,0 +1,51 @@
+"""The machine's measured ceilings: flops of fused multiply-adds, bytes read, by size of the data."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _native
+from ..core.config import num_threads
+from ..spec import Cost
+
+
+class Roofline(NamedTuple):
+    """Flops a second by dtype, and (bytes, bytes a second) of each level that was measured."""
+
+    flops: dict[str, float]
+    bandwidth: list[tuple[int, float]]
+
+    def floor(self, cost: Cost, dtype: str) -> float:
+        """The seconds below which no call of that cost can get on this machine."""
+        peak = self.flops.get(dtype, max(self.flops.values()))
+        rate = next((r for size, r in self.bandwidth if cost.bytes <= size), self.bandwidth[-1][1])
+        return max(cost.flops / peak, cost.bytes / rate)
+
+
+def measure(threads: int, seconds: float = 0.05) -> Roofline:
+    """Measures them with a number of threads, on this machine, now."""
+
+    def best(call, amount: float) -> float:
+        rate, end = 0.0, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            begin = time.perf_counter()
+            call()
+            rate = max(rate, amount / (time.perf_counter() - begin))
+        return rate
+
+    with num_threads(threads):
+        flops = {}
+        for dtype in ("float32", "float64"):
+            done = _native.fma_burst(dtype == "float64", 100_000)
+            flops[dtype] = best(
+                lambda wide=dtype == "float64": _native.fma_burst(wide, 100_000), done
+            )
+        bandwidth = []
+        for size in (1 << 15, 1 << 19, 1 << 23, 1 << 28):
+            size *= threads
+            x = np.ones(size // 4, np.float32)
+            bandwidth.append((size, best(lambda x=x: _native.read_burst(x), size)))
+    return Roofline(flops, bandwidth)

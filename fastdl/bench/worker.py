@@ -1,0 +1,80 @@
+"""One contestant's process: reads jobs as JSON lines on stdin, answers each with one line on stdout.
+
+{"op": "matmul", "sample": "1024", "dtype": "float32"}   prepare, and say whether there is such an op
+{"seconds": 0.2}                                          run one block; the times of single calls
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def time_block(call: Callable[[], Any], seconds: float) -> list[float]:
+    """Seconds per call, each measured over enough calls to last 20 microseconds, for one block."""
+    call()
+    begin = time.perf_counter()
+    call()
+    once = max(time.perf_counter() - begin, 1e-8)
+    inner = max(1, int(20e-6 / once))
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or (time.perf_counter() < end and len(times) < 10_000):
+        begin = time.perf_counter()
+        for _ in range(inner):
+            call()
+        times.append((time.perf_counter() - begin) / inner)
+    return times
+
+
+def _limit_threads(name: str, threads: int) -> None:
+    import fastdl
+
+    fastdl.set_num_threads(threads)
+    if name.startswith("torch"):
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def main(name: str, threads: int) -> None:
+    """Answers jobs until stdin ends."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    # A library may print; only answers may reach the parent.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    from ..spec import OPS
+    from .peers import modules
+
+    module = modules()[name]
+    _limit_threads(name, threads)
+    call: Callable[[], Any] | None = None
+    for line in sys.stdin:
+        job = json.loads(line)
+        answer: dict[str, Any]
+        if "op" in job:
+            sample = next(s for s in OPS[job["op"]].samples if s.name == job["sample"])
+            rng = np.random.default_rng(0)
+            arrays = sample.build(rng, job["dtype"])
+            try:
+                options = dict(sample.options)
+                call = module.contestant(name, job["op"], arrays, options, sample.channels_last)
+                if call is not None:
+                    call()
+            except NotImplementedError:
+                call = None
+            answer = {"ready": call is not None}
+        else:
+            assert call is not None
+            answer = {"times": time_block(call, job["seconds"])}
+        answers.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

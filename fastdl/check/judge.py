@@ -1,0 +1,155 @@
+"""The judge of one call: what was returned against the reference, within the op's own bound.
+
+A result passes if it has the planned type, shape, dtype and memory format, if every element is of
+the class the reference's is (NaN, infinity of a sign), and if |got − exact| ≤ bound elsewhere, where
+`exact` comes from a wider dtype and the bound from the op's spec and the kernel's declared depth.
+There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never passes for a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.dtypes import accumulator, is_float
+from ..core.shapes import is_channels_last
+from ..spec import Judged, Kernel, OpSpec, Plan, accumulated, exact
+
+
+@dataclass
+class Verdict:
+    """The judge's word on one case: `ratio` is the worst error / bound; `why` is empty if it passed."""
+
+    ratio: float = 0.0
+    why: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Did the case pass?"""
+        return not self.why
+
+
+def widen(x: Any, dtype: np.dtype) -> Any:
+    """An operand in the dtype the reference computes in; a Python float is rounded as it will be."""
+    if isinstance(x, np.ndarray):
+        return x.astype(accumulator(x.dtype)) if is_float(x.dtype) else x
+    if isinstance(x, float) and is_float(dtype):
+        return accumulator(dtype).type(dtype.type(x))
+    return x
+
+
+class Case:
+    """A planned call with its exact result, computed once and shared by all kernels judged on it."""
+
+    def __init__(self, spec: OpSpec, plan: Plan):
+        self.spec, self.plan = spec, plan
+        dtypes = [a.dtype for a in plan.arrays if isinstance(a, np.ndarray) and is_float(a.dtype)]
+        self.dtype = dtypes[0] if dtypes else np.dtype(np.float32)
+        for out in plan.outputs:  # a cast is judged in what it casts to
+            if is_float(out.dtype):
+                self.dtype = out.dtype
+        self.wide = tuple(widen(a, self.dtype) for a in plan.arrays)
+        with np.errstate(all="ignore"):
+            self.expected = tuple(map(np.asarray, spec.run_reference(self.wide, plan.options)))
+        self.terms = spec.terms(*plan.arrays, **plan.options)
+
+    def bounds(self, depth: int) -> tuple[Any, ...]:
+        """The error each output element may have."""
+        info = np.finfo(self.dtype)
+        unit, tiny = float(info.eps) / 2, float(info.smallest_subnormal)
+        dtypes = tuple(out.dtype for out in self.plan.outputs)
+        judged = Judged(self.spec, self.wide, self.plan.options, self.expected, depth, self.terms,
+                        unit, tiny, dtypes)  # fmt: skip
+        with np.errstate(all="ignore"):
+            return self.spec.bound(judged)
+
+    def judge(self, returned: Any, kernel: Kernel | None, integers: bool = False) -> Verdict:
+        """The verdict on what a kernel returned; `integers` demands equality of sums of integers."""
+        results = returned if isinstance(returned, tuple) else (returned,)
+        if len(results) != len(self.plan.outputs):
+            return Verdict(
+                np.inf, f"returned {len(results)} outputs, want {len(self.plan.outputs)}"
+            )
+        depth = kernel.depth(self.terms) if kernel else self.terms
+        equal = self.spec.bound is exact or (integers and self.spec.bound is accumulated)
+        bounds = [0.0] * len(results) if equal else self.bounds(depth)
+        worst = Verdict()
+        for name, got, out, expected, bound in zip(
+            self.spec.signature.outputs,
+            results,
+            self.plan.outputs,
+            self.expected,
+            bounds,
+            strict=True,
+        ):
+            why = _wrong_form(got, out)
+            verdict = Verdict(np.inf, why) if why else _compare(got, expected, bound, self.spec)
+            if not verdict.passed:
+                verdict.why = f"{name}: {verdict.why}"
+                return verdict
+            worst.ratio = max(worst.ratio, verdict.ratio)
+        return worst
+
+
+def _wrong_form(got: Any, out: Any) -> str:
+    if type(got) is not np.ndarray:
+        return f"returned {type(got).__name__}, want numpy.ndarray"
+    if got.shape != out.shape:
+        return f"shape {got.shape}, want {out.shape}"
+    if got.dtype != out.dtype:
+        return f"dtype {got.dtype}, want {out.dtype}"
+    if out.channels_last and got.size and min(out.shape[1:]) > 1 and not is_channels_last(got):
+        return f"strides {got.strides} of shape {got.shape}, want channels-last"
+    return ""
+
+
+def _compare(got: np.ndarray, expected: np.ndarray, bound: Any, spec: OpSpec) -> Verdict:
+    if not is_float(got.dtype):
+        wrong = got != expected.astype(got.dtype)
+        if not wrong.any():
+            return Verdict()
+        i = np.unravel_index(int(np.argmax(wrong)), got.shape)
+        return Verdict(np.inf, f"element {_where(i)} is {got[i]}, want {expected[i]}")
+    wide = got.astype(expected.dtype)
+    bound = np.broadcast_to(np.asarray(bound, expected.dtype), expected.shape)
+    with np.errstate(all="ignore"):
+        rounded = expected.astype(got.dtype)
+        # A value within its bound of the largest finite number may round to infinity, or not.
+        edge = np.abs(expected) + bound >= np.finfo(got.dtype).max
+        plain = np.isfinite(rounded) & np.isfinite(wide)
+        error = np.where(plain, np.abs(wide - expected), 0)
+        ratio = np.where(error > 0, error / bound, 0)
+        within = error <= bound
+        same_class = (np.isnan(wide) & np.isnan(expected)) | (
+            np.isinf(wide) & np.isinf(rounded) & (np.sign(wide) == np.sign(rounded))
+        )
+        either = edge & ~np.isnan(wide) & (np.sign(wide) == np.sign(expected))
+        good = np.where(plain, within, same_class | either)
+        if spec.bound is exact:
+            good &= ~plain | (np.signbit(got) == np.signbit(expected))
+    if good.all():
+        return Verdict(float(ratio.max(initial=0.0)))
+    i = np.unravel_index(
+        int(np.argmax(np.where(good, -1, np.where(plain, ratio, np.inf)))), got.shape
+    )
+    why = f"element {_where(i)} is {got[i]!r}, exact {expected[i]!r}"
+    why += f", error/bound {float(ratio[i]):.3g}" if plain[i] else ""
+    why += f"; {int((~good).sum())} of {good.size} elements wrong"
+    return Verdict(float(ratio[i]) if plain[i] else np.inf, why)
+
+
+def _where(index: Sequence[Any]) -> str:
+    return "[" + ", ".join(str(int(i)) for i in index) + "]"
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    """Are two results the same in every bit?"""
+    first = a if isinstance(a, tuple) else (a,)
+    second = b if isinstance(b, tuple) else (b,)
+    return all(
+        x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
+        for x, y in zip(first, second, strict=True)
+    )

@@ -1,0 +1,134 @@
+"""Error-carrying arithmetic: evaluate a formula and, beside it, a bound on its rounding error.
+
+A composite op (log_softmax, cross_entropy, mean, ...) has no closed bound worth stating, so its
+formula is evaluated on `Bounded` numbers: the exact value, in the judge's wide dtype, and how far a
+kernel that evaluates the same formula in its own dtype may be off. Each operation carries on the
+errors of its operands exactly and adds its own rounding: u·|result| + tiny, where u is the unit
+roundoff and tiny the smallest denormal (running error analysis; Higham, ASNA, section 3.3).
+
+    bound=bounded(lambda x, dim: x - x.exp().sum(dim).log())
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+Axis = int | Sequence[int] | None
+
+# Results of the library's exp and log are within 2 ULP; one ULP is at most 2u·|result|.
+FUNCTION_ULPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """An exact value and a bound on the absolute error of its computed counterpart."""
+
+    value: np.ndarray
+    error: np.ndarray
+    unit: float
+    tiny: float
+    depth: int  # of the kernel's summation tree
+
+    def _make(self, value: Any, error: Any) -> Bounded:
+        """A result. Where it is not finite there is nothing to measure, only a class to compare."""
+        return replace(self, value=value, error=np.where(np.isfinite(value), error, 0))
+
+    def _rounded(self, value: Any, error: Any, roundings: float = 1) -> Bounded:
+        rounding = roundings * (self.unit * (np.abs(value) + error) + self.tiny)
+        return self._make(value, error + rounding)
+
+    def _coerced(self, other: Any) -> Bounded:
+        """An operand; a constant is off by u relative unless the dtype holds it exactly."""
+        if isinstance(other, Bounded):
+            return other
+        value = self.value.dtype.type(other)
+        exact = math.frexp(other)[0] / self.unit % 1 == 0
+        return replace(self, value=value, error=0 if exact else abs(value) * self.unit)
+
+    def exactly(self, value: np.ndarray) -> Bounded:
+        """A number that the kernel knows without error."""
+        return replace(self, value=value, error=np.zeros_like(value))
+
+    def __neg__(self) -> Bounded:
+        return replace(self, value=-self.value)
+
+    def __add__(self, other: Any) -> Bounded:
+        b = self._coerced(other)
+        return self._rounded(self.value + b.value, self.error + b.error)
+
+    def __sub__(self, other: Any) -> Bounded:
+        return self + -self._coerced(other)
+
+    def __rsub__(self, other: Any) -> Bounded:
+        return -self + other
+
+    def __mul__(self, other: Any) -> Bounded:
+        b = self._coerced(other)
+        carried = np.abs(self.value) * b.error + (np.abs(b.value) + b.error) * self.error
+        return self._rounded(self.value * b.value, carried)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __truediv__(self, other: Any) -> Bounded:
+        b = self._coerced(other)
+        quotient = self.value / b.value
+        least = np.maximum(np.abs(b.value) - b.error, 0)
+        return self._rounded(quotient, (self.error + np.abs(quotient) * b.error) / least)
+
+    def sum(self, axis: Axis = None, depth: int | None = None, keepdims: bool = False) -> Bounded:
+        """Σ by a tree of a depth: the kernel's, if not given (Higham, ASNA, section 4.2)."""
+        n = self.depth if depth is None else depth
+        factor = n * self.unit / (1 - n * self.unit)
+        total, size, error = (
+            np.sum(a, axis=axis, keepdims=keepdims)
+            for a in (self.value, np.abs(self.value), self.error)
+        )
+        return self._make(total, error + factor * (size + error))
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Bounded:
+        """The maximum is a selection: it moves by no more than its operands."""
+        value = np.max(self.value, axis=axis, keepdims=keepdims)
+        return self._make(value, np.max(self.error, axis=axis, keepdims=keepdims))
+
+    def exp(self) -> Bounded:
+        """e^x: an error d of x becomes e^x·(e^d − 1)."""
+        value = np.exp(self.value)
+        return self._rounded(value, value * np.expm1(self.error), 2 * FUNCTION_ULPS)
+
+    def log(self) -> Bounded:
+        """Ln x: an error d of x becomes −ln(1 − d/x)."""
+        relative = np.minimum(self.error / np.abs(self.value), 1)
+        return self._rounded(np.log(self.value), -np.log1p(-relative), 2 * FUNCTION_ULPS)
+
+    def where(self, mask: np.ndarray) -> Bounded:
+        """The number where mask holds, an exact zero elsewhere."""
+        return self._make(np.where(mask, self.value, 0), np.where(mask, self.error, 0))
+
+    def reshape(self, *shape: int) -> Bounded:
+        """The numbers under another shape."""
+        return replace(self, value=self.value.reshape(shape), error=self.error.reshape(shape))
+
+
+def bounded(formula: Callable[..., Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """A `Bound` from the op's formula on `Bounded` arrays.
+
+    The formula is called like a kernel, with float arrays made Bounded and exact (what a kernel is
+    given is what the judge knows); it returns one Bounded or a tuple of them.
+    """
+
+    def bound(case: Any) -> tuple[Any, ...]:
+        def exact(a: Any) -> Any:
+            if isinstance(a, np.ndarray) and a.dtype.kind == "f":
+                return Bounded(a, np.zeros_like(a), case.unit, case.tiny, case.depth)
+            return a
+
+        with np.errstate(all="ignore"):
+            result = formula(*map(exact, case.arrays), **case.options)
+        return tuple(r.error for r in (result if isinstance(result, tuple) else (result,)))
+
+    return bound

@@ -1,0 +1,161 @@
+"""Sliding windows of convolution and pooling: canonical options, output sizes, and their errors.
+
+An option for two dimensions is given torch's way, as one number or as a pair, and leaves here as
+the pair (rows, columns). Output sizes are torch's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError, ShapeError
+from .shapes import as_bool, as_ints
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+
+LIMIT = 2**31  # sizes are 64-bit in the kernels, so products of two options never overflow there
+
+
+def plane(a: np.ndarray) -> Pair:
+    """Rows and columns of an array whose dimensions 2 and 3 they are."""
+    return a.shape[2], a.shape[3]
+
+
+def pair(op: str, name: str, value: Any, least: int) -> Pair:
+    """(rows, columns) of an option given as an int, or as a sequence of one or two."""
+    given = as_ints(op, name, value)
+    if len(given) not in (1, 2):
+        raise ArgumentError(f"{op}: {name}: got {value!r}, want an int or a pair of ints")
+    if not all(least <= v < LIMIT for v in given):
+        raise ArgumentError(f"{op}: {name}: got {value!r}, want at least {least} and below 2**31")
+    return given[0], given[-1]
+
+
+# --- convolution -------------------------------------------------------------------------------
+
+
+def conv_options(
+    op: str, kernel_size: Pair, stride: Any, padding: Any, dilation: Any
+) -> dict[str, Any]:
+    """Canonical stride, padding and dilation of a convolution."""
+    rows, columns = pair(op, "stride", stride, 1)
+    dilated = pair(op, "dilation", dilation, 1)
+    if isinstance(padding, str) and padding == "same" and (rows, columns) != (1, 1):
+        raise ArgumentError(f"{op}: padding='same' wants stride 1, got stride {(rows, columns)}")
+    return {
+        "stride": (rows, columns),
+        "padding": _conv_padding(op, padding, kernel_size, dilated),
+        "dilation": dilated,
+    }
+
+
+def _conv_padding(op: str, padding: Any, kernel_size: Pair, dilation: Pair) -> Padding:
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding != "same":
+            raise ArgumentError(f"{op}: padding: got {padding!r}, want 'same', 'valid' or numbers")
+        rows, columns = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
+        # torch's choice: what is left over of an odd total goes to the end
+        return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+    nested = isinstance(padding, (tuple, list)) and any(
+        isinstance(side, (tuple, list)) for side in padding
+    )
+    if not nested:
+        rows, columns = pair(op, "padding", padding, 0)
+        return (rows, rows), (columns, columns)
+    if len(padding) != 2 or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in padding):
+        raise ArgumentError(
+            f"{op}: padding: got {padding!r}, want an int, a pair or ((top, bottom), (left, right))"
+        )
+    return pair(op, "padding", padding[0], 0), pair(op, "padding", padding[1], 0)
+
+
+def conv_size(
+    op: str, size: Pair, kernel_size: Pair, *, stride: Pair, padding: Padding, dilation: Pair
+) -> Pair:
+    """Rows and columns of a convolution's output; ShapeError if the kernel does not fit."""
+    padded = tuple(n + sum(p) for n, p in zip(size, padding, strict=True))
+    extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel_size, strict=True))
+    if min(size) < 1 or min(kernel_size) < 1:
+        raise ShapeError(
+            f"{op}: image {size} with kernel {kernel_size}: want at least one row and column each"
+        )
+    if any(e > n for e, n in zip(extent, padded, strict=True)):
+        raise ShapeError(
+            f"{op}: the kernel spans {extent} (size {kernel_size}, dilation {dilation}), more than"
+            f" the padded input {padded}"
+        )
+    rows, columns = ((n - e) // s + 1 for n, e, s in zip(padded, extent, stride, strict=True))
+    return rows, columns
+
+
+# --- pooling -----------------------------------------------------------------------------------
+
+
+def pool_options(
+    op: str, *, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
+) -> dict[str, Any]:
+    """Canonical options of a pooling; without a stride it is the kernel size."""
+    kernel = pair(op, "kernel_size", kernel_size, 1)
+    unset = stride is None or (isinstance(stride, (tuple, list)) and not stride)
+    pad = pair(op, "padding", padding, 0)
+    if any(2 * p > k for p, k in zip(pad, kernel, strict=True)):
+        raise ArgumentError(
+            f"{op}: padding: got {padding!r}, want at most half of kernel_size {kernel}"
+        )
+    return {
+        "kernel_size": kernel,
+        "stride": kernel if unset else pair(op, "stride", stride, 1),
+        "padding": pad,
+        "dilation": pair(op, "dilation", dilation, 1),
+        "ceil_mode": as_bool(op, "ceil_mode", ceil_mode),
+    }
+
+
+def pool_size(
+    op: str,
+    size: Pair,
+    *,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+) -> Pair:
+    """Rows and columns of a pooling's output.
+
+    ShapeError if the kernel does not fit the padded input, or if a dilated window would step over
+    the whole input and so cover no element (torch then returns an index outside the input).
+    """
+    axes = zip(size, kernel_size, stride, padding, dilation, strict=True)
+    rows, columns = (
+        _pool_length(op, n, kernel=k, stride=s, padding=p, dilation=d, ceil_mode=ceil_mode)
+        for n, k, s, p, d in axes
+    )
+    return rows, columns
+
+
+def _pool_length(
+    op: str, n: int, *, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+) -> int:
+    extent = dilation * (kernel - 1) + 1
+    rest = n + 2 * padding - extent
+    length = (rest + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (length - 1) * stride >= n + padding:
+        length -= 1  # a window must start inside the input or the padding before it
+    if n < 1 or length < 1:
+        raise ShapeError(
+            f"{op}: the kernel spans {extent} (size {kernel}, dilation {dilation}), more than the"
+            f" padded input {n + 2 * padding}"
+        )
+    before = range(-padding, min(0, (length - 1) * stride - padding + 1), stride)
+    if dilation > n and any(start % dilation >= n for start in before):
+        raise ShapeError(
+            f"{op}: with padding {padding} and dilation {dilation} a window covers no element of an"
+            f" input of size {n}"
+        )
+    return length

@@ -1,0 +1,50 @@
+// Elementwise loops as csrc sees them.
+#pragma once
+#include <cstdint>
+
+#include "table.h"
+
+namespace fd {
+
+// out[i] = f(in[0][i], in[1][i], ...) for n elements, everything contiguous but the operands whose
+// bit is set in the variant the loop was taken from: those are one element for all i. `out` may be
+// an input.
+using Loop = void (*)(void* out, const void* const* in, int64_t n);
+
+enum class Binary {
+  add,
+  sub,
+  mul,
+  div,
+  eq,
+  ne,
+  lt,
+  le,
+  relu_backward,
+  tanh_backward,
+  sigmoid_backward,
+  count
+};  // clang-format off
+enum class Unary { relu, neg, exp, log, tanh, sigmoid, erf, count };
+constexpr int kLoopDTypes = 6;  // the order of DType: b8 u8 i32 i64 f32 f64
+
+struct ElementwiseKernels {
+  // No loop (null) where the op is not defined for the dtype.
+  Loop binary[static_cast<int>(Binary::count)][kLoopDTypes][3];  // variants 0, 1 and 2
+  Loop unary[static_cast<int>(Unary::count)][kLoopDTypes];
+  Loop cast[kLoopDTypes][kLoopDTypes];  // [from][to]
+  // The rest knows elements by size only: 1, 4 or 8 bytes at index 0, 1, 2.
+  Loop where[3][8];  // operands: condition, a, b; variant bit 0, of the condition, is never set
+  // n elements between any two strides (in elements).
+  void (*strided[3])(void* out, int64_t out_stride, const void* in, int64_t in_stride, int64_t n);
+  // out[i * out_row + j] = in[j * in_column + i], 0 <= i < rows, 0 <= j < columns.
+  void (*transpose[3])(void* out, int64_t out_row, const void* in, int64_t in_column, int64_t rows,
+                       int64_t columns);
+  // Bytes past the caches; `fence` before another thread may read them.
+  void (*stream)(void* out, const void* in, int64_t bytes);
+  void (*fence)();
+};
+
+}  // namespace fd
+
+FD_DECLARE_TABLE(fd::ElementwiseKernels, elementwise)

@@ -1,0 +1,66 @@
+// The register tile of matrix multiplication and the packing that feeds it, one table per dtype.
+// Matrix products, linear layers and convolutions are all loops around these.
+#pragma once
+#include <cstdint>
+
+#include "table.h"
+
+namespace fd {
+// What the tile does with its sums besides storing them; all of it happens in registers.
+template <class T>
+struct Epilogue {
+  bool accumulate = false;         // add to what c holds
+  const T* row_bias = nullptr;     // m values, one for each row of c
+  const T* column_bias = nullptr;  // n values, one for each column of c
+};
+
+// Where the tile finds its rows of A. Several `pieces` make one longer sum: piece p starts at
+// a + offset[p] and k of B goes straight on (the taps of a convolution); offset == nullptr: at a.
+template <class T>
+struct Rows {
+  const T* a;
+  int64_t row_stride, k_stride;  // in elements; any
+  int64_t pieces = 1;
+  const int64_t* offset = nullptr;
+};
+
+constexpr int kFewRows = 8;
+
+template <class T>
+struct MatmulKernels {
+  int mr, nr;      // the largest tile: rows and columns of C
+  int mc, kc, nc;  // cache blocks: rows of A, terms of a sum, columns of B
+
+  // c[i * ldc + j] = epilogue( sum over pieces p, over k of
+  //                            rows.a[offset[p] + i * row_stride + k * k_stride] *
+  //                            b[(p * k_size + k) * ldb + j] ),   i < m <= mr,  j < n <= nr.
+  // Each sum runs in order of p, then k, in one chain of multiply-adds from zero.
+  // `b` is a packed panel (ldb = nr) or a matrix in place (any ldb); only its first n columns
+  // count. Nothing outside the m rows of A, the n columns of B and C is touched, except that a
+  // panel with `packed` set is read to its full width nr.
+  void (*tile)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, bool packed, T* c,
+               int64_t ldc, int m, int n, const Epilogue<T>& epilogue);
+
+  // panel[k * width + w] = source[w * w_stride + k * k_stride] for w < count, 0 up to width.
+  // A panel of B: width = nr, count = its columns. A panel of A: width = count = its rows, read
+  // by the tile with row_stride 1 and k_stride width. Fast when either stride is 1.
+  void (*pack)(int64_t k_size, int count, const T* source, int64_t w_stride, int64_t k_stride,
+               T* panel, int width);
+
+  // As `tile`, for m <= kFewRows rows, any n, one piece, b in place.
+  void (*sweep)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
+                int m, int64_t n, const Epilogue<T>& epilogue);
+
+  // c[i * c_row + j * c_column] = epilogue( sum over k of a[i * lda + k] * b[j * ldb + k] ),
+  // i < m <= kFewRows, j < n. The tree of a sum is as deep as that of blocks of kc, or less.
+  void (*dot)(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t c_row,
+              int64_t c_column, int m, int64_t n, const Epilogue<T>& epilogue);
+};
+
+struct MatmulTable {
+  MatmulKernels<float> f32;
+  MatmulKernels<double> f64;
+};
+}  // namespace fd
+
+FD_DECLARE_TABLE(MatmulTable, matmul)

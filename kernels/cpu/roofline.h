@@ -1,0 +1,14 @@
+// The two ceilings of the machine, measured: fused multiply-adds a second, bytes read a second.
+#pragma once
+#include <stdint.h>
+
+#include "table.h"
+
+struct RooflineKernels {
+  // 2 · lanes · chains · iterations floating-point operations on registers; returns how many.
+  double (*fma_f32)(int64_t iterations, float* sink);
+  double (*fma_f64)(int64_t iterations, double* sink);
+  // Sums n floats with enough loads in flight to meet the memory's limit.
+  float (*read_f32)(const float* x, int64_t n);
+};
+FD_DECLARE_TABLE(RooflineKernels, roofline)
