@@ -36,6 +36,14 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) ->
     return exact if exact is not None else _of(rng.standard_normal(shape), dtype)
 
 
+def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Magnitudes in [0.5, 2): far from poles and kinks, where differences approximate derivatives."""
+    exact = _exact(rng, shape, dtype)
+    if exact is not None:
+        return exact
+    return _of(rng.uniform(0.5, 2, shape) * rng.choice((-1.0, 1.0), shape), dtype)
+
+
 def integers(terms: int) -> Fill:
     """Non-zero integers whose products sum exactly, using the dtype's bits as far as that allows."""
 
