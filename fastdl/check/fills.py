@@ -17,7 +17,7 @@ def seeded(*parts: object) -> np.random.Generator:
 
 def _of(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return np.ascontiguousarray(values.astype(dtype))
+        return np.asarray(values).astype(dtype, order="C")
 
 
 def _exact(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:

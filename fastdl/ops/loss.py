@@ -136,8 +136,9 @@ def _distribution(saved: Any) -> tuple[Any, Any]:
     dim = min(1, len(meta.shape) - 1)
     classes = meta.shape[dim]
     along = [n if i == dim else 1 for i, n in enumerate(meta.shape)]
-    w = 1.0 if weight is None else reshape(weight, shape=along)
-    share = smoothing / max(classes, 1)
+    # As 0-d arrays of x's dtype: times a bool mask, Python floats would make float32 of it.
+    w = np.ones((), meta.dtype) if weight is None else reshape(weight, shape=along)
+    share = np.asarray(smoothing / max(classes, 1), meta.dtype)
     if is_float(target.dtype):
         positions = math.prod(meta.shape) // max(classes, 1)
         return mul(add(mul(target, 1 - smoothing), share), w), positions
