@@ -301,7 +301,7 @@ erf = _unary("erf", _erf_vjp, "x")
 
 
 def _cast_shape(x: Any, dtype: Any) -> Plan:
-    wanted = as_dtype(dtype)
+    wanted = as_dtype(dtype, "cast: dtype")
     return Plan((Out(x.shape, wanted, is_channels_last(x)),), (x,), {"dtype": wanted.name})
 
 
