@@ -1,13 +1,13 @@
 // matmul and linear: checks, broadcasting, and how a product is cut into tiles and chunks.
 //
 // A product takes one of four ways, by its shape and strides alone:
-//   few rows   min(m, n) <= 4: bound by reading the large operand, which is left where it is
+//   few rows   min(m, n) <= 8: bound by reading the large operand, which is left where it is
 //   direct     up to 64^3: tiles straight on both operands
 //   blocked    sums in blocks of kc terms; B packed in panels, by the chunk that uses them when one
 //              block of rows covers m, ahead of all chunks otherwise
 //   + A packed from 256^3 on, or where its strides are bad for the tile
-// The blocks of a sum are added in order, so its tree is as deep as the longest block, min(k, 384),
-// and one addition for each further block of 256 or more: min(k, 384 + k / 256) for both dtypes
+// The blocks of a sum are added in order, so its tree is as deep as the longest block, min(k, 512),
+// and one addition for each further block of 256 or more: min(k, 512 + k / 256) for both dtypes
 // and every instruction set; `linear` adds the bias, 1 more.
 #include "matmul.h"
 
@@ -146,7 +146,7 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
   const int64_t panels_most = ceil_div(panels, n_blocks), rows_in_block = ceil_div(m, row_blocks);
   const int64_t blocks_most = ceil_div(row_blocks, m_blocks);
   Scratch packed_b(b_ahead ? sizeof(T) * panels_most * nr * k_most : 0);
-  Scratch packed_a(a_ahead ? sizeof(T) * (blocks_most * rows_in_block + blocks_most) * k_most : 0);
+  Scratch packed_a(a_ahead ? sizeof(T) * (blocks_most * rows_in_block) * k_most : 0);
 
   const auto pack_panel = [&](int64_t k0, int64_t k1, int64_t panel, T* to) {
     const int64_t j = panel * nr;

@@ -1,18 +1,18 @@
 """The functions of torch and torch.nn.functional: their names, arguments, order and defaults.
 
-Every function takes NumPy arrays and returns NumPy arrays, or takes Tensors and returns Tensors that
-record their gradients. Unless a docstring says otherwise:
+Every function takes NumPy arrays and returns NumPy arrays, or takes Tensors and returns Tensors
+that record their gradients. Unless a docstring says otherwise:
 
 * dtypes are float32, float64, float16 and bfloat16; operands of products must agree, elementwise
   ones are promoted as torch does. Integers are computed where torch computes them.
 * 4-D arrays may be NCHW or channels-last in memory: the strides of the input decide, and the
   result keeps the format.
-* `out=` (keyword only; torch has it for fewer functions) is an array of the result's shape and dtype
-  to write to. It may not overlap an input, except that elementwise functions may write onto one.
+* `out=` (keyword only; torch has it for fewer functions) is an array of the result's shape and
+  dtype to write to. It may not overlap an input, but elementwise functions may write onto one.
 * Errors are those of `fastdl.errors`; each names the op, the argument, what it was and what is
   wanted.
 
-What each op computes is said once, in `fastdl/backends/reference`; what it accepts, in `fastdl/ops`.
+What each op computes is written in `fastdl/backends/reference`, what it accepts in `fastdl/ops`.
 """
 
 from __future__ import annotations
@@ -381,7 +381,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) 
     """
     if dim is None:
         return _amax(input, dim=None, keepdim=keepdim, out=out)
-    if hasattr(dim, "dtype") and getattr(dim, "ndim", 0):
+    if getattr(dim, "shape", ()):
         raise UnsupportedError("max: got two arrays, want an int for dim; see where and gt")
     return MaxResult(*_max(input, dim=dim, keepdim=keepdim, out=out))
 

@@ -8,7 +8,7 @@ import pytest
 
 import fastdl
 import fastdl.functional as F
-from fastdl import Tensor, errors
+from fastdl import Tensor, dispatch, errors
 from fastdl.tensor import Parameter
 
 
@@ -299,8 +299,9 @@ def test_to_dtype_is_differentiable():
     assert x.grad.dtype == np.float32
 
 
-def test_bfloat16_is_plumbed():
+def test_bfloat16_is_plumbed(monkeypatch):
     pytest.importorskip("ml_dtypes")
+    monkeypatch.setattr(dispatch, "_warned", set())
     x = Tensor(np.ones(3, np.float32)).to("bfloat16")
     assert x.dtype.name == "bfloat16"
     with pytest.warns(errors.FallbackWarning):

@@ -17,6 +17,7 @@ from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_bool, as_int, is_channels_last
 from ..core.windows import conv_options, conv_size, pair, plane
 from ..spec import OPS, BadInput, Cost, Out, Plan, Sample, accumulated, op
+from .shape import reshape
 
 # --- shapes ------------------------------------------------------------------------------------
 
@@ -157,10 +158,10 @@ def _conv2d_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
 def _empty_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     """Without input channels nothing depends on anything: empty gradients, and zeros for bias."""
     shapes = [meta.shape if meta is not None else () for meta in saved.inputs]
-    dx, dw = (OPS["reshape"](g, shape=shape) for shape in shapes[:2])
+    dx, dw = (reshape(g, shape=shape) for shape in shapes[:2])
     if not saved.needs[2]:
         return dx, dw, None
-    rows = OPS["reshape"](g, shape=(0, *shapes[2]))
+    rows = reshape(g, shape=(0, *shapes[2]))
     return dx, dw, OPS["sum"](rows, dim=(0,), keepdim=False)
 
 

@@ -11,6 +11,7 @@ from ..backends.reference import matmul as reference
 from ..core import checks
 from ..core.errors import DTypeError, ShapeError
 from ..spec import OPS, BadInput, Cost, Out, Plan, Sample, accumulated, op
+from .shape import permute, reshape, sum_to_shape
 
 # --- shapes ------------------------------------------------------------------------------------
 
@@ -56,50 +57,40 @@ def _linear_shape(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> Plan
 
 def _transposed(x: Any) -> Any:
     n = len(x.shape)
-    return OPS["permute"](x, dims=(*range(n - 2), n - 1, n - 2))
-
-
-def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
-    return x if x.shape == shape else OPS["reshape"](x, shape=shape)
-
-
-def _summed_to(x: Any, shape: tuple[int, ...]) -> Any:
-    """Sums over the leading dimensions along which an operand of this shape was broadcast."""
-    extra = len(x.shape) - len(shape)
-    stretched = (i for i, n in enumerate(shape) if n == 1 and x.shape[extra + i] != 1)
-    dim = (*range(extra), *(extra + i for i in stretched))
-    return _reshaped(OPS["sum"](x, dim=dim, keepdim=True) if dim else x, shape)
+    return permute(x, dims=(*range(n - 2), n - 1, n - 2))
 
 
 def _matmul_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
-    a_shape, b_shape = saved.a.shape, saved.b.shape
+    a_shape, b_shape = saved.inputs[0].shape, saved.inputs[1].shape
     k = a_shape[-1]
     # A vector is a matrix of one row (a) or one column (b) whose dimension is dropped from y.
-    a = _reshaped(saved.a, (1, k)) if len(a_shape) == 1 else saved.a
-    b = _reshaped(saved.b, (k, 1)) if len(b_shape) == 1 else saved.b
+    a = reshape(saved.a, shape=(1, k)) if len(a_shape) == 1 else saved.a
+    b = reshape(saved.b, shape=(k, 1)) if len(b_shape) == 1 else saved.b
     m, n = a.shape[-2], b.shape[-1]
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    g = _reshaped(g, (*batch, m, n))
+    g = reshape(g, shape=(*batch, m, n))
     da = db = None
     if saved.needs[0]:
-        da = _reshaped(_summed_to(OPS["matmul"](g, _transposed(b)), a.shape), a_shape)
+        da = sum_to_shape(matmul(g, _transposed(b)), a.shape)
+        da = reshape(da, shape=a_shape)
     if saved.needs[1]:
         if len(b.shape) == 2:  # one product over all rows instead of a sum of products
             rows = math.prod(batch) * m
-            a, g = _reshaped(a, (rows, k)), _reshaped(g, (rows, n))
-        db = _reshaped(_summed_to(OPS["matmul"](_transposed(a), g), b.shape), b_shape)
+            a, g = reshape(a, shape=(rows, k)), reshape(g, shape=(rows, n))
+        db = sum_to_shape(matmul(_transposed(a), g), b.shape)
+        db = reshape(db, shape=b_shape)
     return da, db
 
 
 def _linear_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     n, k = saved.inputs[1].shape
     rows = math.prod(saved.inputs[0].shape[:-1])
-    flat = _reshaped(g, (rows, n))
+    flat = reshape(g, shape=(rows, n))
     dx = dw = db = None
     if saved.needs[0]:
-        dx = OPS["matmul"](g, saved.w)
+        dx = matmul(g, saved.w)
     if saved.needs[1]:
-        dw = OPS["matmul"](_transposed(flat), _reshaped(saved.x, (rows, k)))
+        dw = matmul(_transposed(flat), reshape(saved.x, shape=(rows, k)))
     if saved.needs[2]:
         db = OPS["sum"](flat, dim=(0,), keepdim=False)
     return dx, dw, db

@@ -13,7 +13,8 @@ from ..core.dtypes import FLOATS, int64
 from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_bool, as_int, is_channels_last
 from ..core.windows import Pair, pair, pool_options, pool_size
-from ..spec import OPS, BadInput, Cost, Judged, Out, Plan, Sample, accumulated, gamma, op
+from ..spec import BadInput, Cost, Judged, Out, Plan, Sample, accumulated, gamma, op
+from .shape import getitem, reshape
 
 # --- shapes ------------------------------------------------------------------------------------
 
@@ -134,9 +135,9 @@ def _max_backward_vjp(saved: Any, u: Any) -> tuple[Any, ...]:
         return None, None
     _, index = max_pool2d_with_indices(saved.x, **saved.options)
     places = np.asarray(index).reshape(n * c, p * q)
-    planes = OPS["reshape"](u, shape=(n * c, h * w))
-    read = OPS["getitem"](planes, index=(np.arange(n * c)[:, None], places))
-    return OPS["reshape"](read, shape=(n, c, p, q)), None
+    planes = reshape(u, shape=(n * c, h * w))
+    read = getitem(planes, index=(np.arange(n * c)[:, None], places))
+    return reshape(read, shape=(n, c, p, q)), None
 
 
 def _avg_pool2d_vjp(saved: Any, g: Any) -> tuple[Any, ...]:

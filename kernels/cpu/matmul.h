@@ -24,7 +24,7 @@ struct Rows {
   const int64_t* offset = nullptr;
 };
 
-constexpr int kFewRows = 4;
+constexpr int kFewRows = 8;
 
 template <class T>
 struct MatmulKernels {
