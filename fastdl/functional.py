@@ -477,25 +477,22 @@ def cross_entropy(
 
     Args:
         input: [N, C] or [N, C, d1, ...], or [C] with a 0-d target.
-        target: classes 0 ≤ t < C, int64 [N] or [N, d1, ...]; `ignore_index` entries do not count.
+        target: classes 0 ≤ t < C, int64 [N] or [N, d1, ...], of which `ignore_index` ones do not
+            count; or probabilities in the input's shape.
         weight: [C], of the classes; ones unless given.
         reduction: 'mean' (over the weights of the targets that count), 'sum' or 'none'.
         label_smoothing: in [0, 1]; mixes the target with the uniform distribution.
         size_average, reduce: torch's deprecated forms of `reduction`; refused with ArgumentError.
 
     Raises ShapeError for shapes that do not fit, IndexRangeError for a class out of range,
-    DTypeError for targets that are not integers. As torch.nn.functional.cross_entropy.
+    DTypeError for targets of another kind. As torch.nn.functional.cross_entropy.
     """
     if size_average is not None or reduce is not None:
         raise ArgumentError(
             "cross_entropy: size_average and reduce are deprecated in torch and not taken; pass"
             " reduction='mean', 'sum' or 'none'"
         )
-    single = getattr(input, "ndim", 2) == 1
-    if single:
-        input, target = _batched(input), _reshape(target, shape=(1,))
-    loss = _cross_entropy(
+    return _cross_entropy(
         input, target, weight,
         ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,
     )  # fmt: skip
-    return _reshape(loss, shape=()) if single else loss

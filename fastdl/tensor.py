@@ -81,7 +81,9 @@ class Tensor:
         t = Tensor.__new__(Tensor)
         t._array = array
         shared = isinstance(base, Tensor) and np.may_share_memory(array, base._array)
-        t._base = (base._base or base) if shared else None
+        t._base = None
+        if shared:
+            t._base = base if base._base is None else base._base
         t._counter = base._counter if shared else _Counter()
         t._view_version = t._counter.value
         t._grad_fn = None
@@ -293,7 +295,7 @@ class Tensor:
         """The same storage and version counter, off the tape."""
         t = Tensor._wrap(self._array)
         t._counter = self._counter
-        t._base = self._base or self
+        t._base = self if self._base is None else self._base
         return t
 
     def clone(self) -> Tensor:
