@@ -196,14 +196,15 @@ struct Reach {
 };
 
 // Rows of outputs shorter than a register leave it empty, and strides over 2 split slowly: then a
-// register of planes at a time is transposed to channels-last. Folds of an output row, both ways:
+// register of planes at a time is transposed to channels-last. The folds of an output row both ways,
+// with weights fitted to measurements.
 bool transposing_pays(const Window& w, int64_t lanes, int64_t planes) {
   if (is_2x2(w) || planes < lanes / 2) return false;
   const int64_t fresh = std::min(w.kh, w.sh);  // rows not folded for the output row before
   const int64_t blocks = (w.OW + lanes - 1) / lanes;
   const int64_t split = w.sw > 2 ? fresh * w.W : 0;
-  const int64_t by_row = lanes * (blocks * (w.kh + fresh * w.kw) + 12 * (fresh + 1) + split);
-  return w.OW * w.kh * w.kw + fresh * w.W < by_row;
+  const int64_t by_row = blocks * (w.kh + fresh * w.kw) + 6 * (fresh + 1) + split;
+  return 3 * (w.OW * w.kh * w.kw + fresh * w.W) < lanes * by_row;
 }
 
 // Calls plane(images, first, last, work) for bands of every plane, or last(channels, images, first,
