@@ -1,6 +1,7 @@
 // conv2d and its two gradients: arguments checked, described as Conv (kernels/cpu/conv.h), run.
 #include "conv.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "../kernels/cpu/matmul.h"
@@ -16,12 +17,17 @@ namespace {
 constexpr int64_t kLargest = int64_t(1) << 40;  // any size or option beyond is refused
 
 bool integer(py::handle h, int64_t low, int64_t& value) {
-  if (!PyLong_Check(h.ptr())) return false;
+  if (!PyLong_Check(h.ptr()) || PyBool_Check(h.ptr())) return false;
   int overflow = 0;
   value = PyLong_AsLongLongAndOverflow(h.ptr(), &overflow);
   return !overflow && value >= low && value < kLargest;
 }
+// An int, or a pair of them.
 bool pair(py::handle h, int64_t low, int64_t (&value)[2]) {
+  if (integer(h, low, value[0])) {
+    value[1] = value[0];
+    return true;
+  }
   if (!PyTuple_Check(h.ptr()) || PyTuple_GET_SIZE(h.ptr()) != 2) return false;
   return integer(PyTuple_GET_ITEM(h.ptr(), 0), low, value[0]) &&
          integer(PyTuple_GET_ITEM(h.ptr(), 1), low, value[1]);
@@ -31,14 +37,23 @@ struct Options {
   int64_t stride[2], before[2], after[2], dilation[2], groups;
 
   bool read(py::handle s, py::handle padding, py::handle d, py::handle g) {
-    if (!PyTuple_Check(padding.ptr()) || PyTuple_GET_SIZE(padding.ptr()) != 2) return false;
-    for (int i = 0; i < 2; ++i) {
-      int64_t ends[2];
-      if (!pair(PyTuple_GET_ITEM(padding.ptr(), i), 0, ends)) return false;
-      before[i] = ends[0];
-      after[i] = ends[1];
+    return pair(s, 1, stride) && pair(d, 1, dilation) && integer(g, 1, groups) && pads(padding);
+  }
+  // An int, a pair of them, or ((top, bottom), (left, right)).
+  bool pads(py::handle h) {
+    int64_t both[2];
+    if (pair(h, 0, both)) {
+      for (int i = 0; i < 2; ++i) before[i] = after[i] = both[i];
+      return true;
     }
-    return pair(s, 1, stride) && pair(d, 1, dilation) && integer(g, 1, groups);
+    if (!PyTuple_Check(h.ptr()) || PyTuple_GET_SIZE(h.ptr()) != 2) return false;
+    for (int i = 0; i < 2; ++i) {
+      const py::handle ends = PyTuple_GET_ITEM(h.ptr(), i);
+      if (!PyTuple_Check(ends.ptr()) || !pair(ends, 0, both)) return false;
+      before[i] = both[0];
+      after[i] = both[1];
+    }
+    return true;
   }
   // Outputs along dimension i; 0 if the kernel is larger than the padded image.
   int64_t outputs(int i, int64_t size, int64_t kernel) const {
@@ -49,9 +64,10 @@ struct Options {
   }
 };
 
-// Is x [N, C, H, W] convolved by w [K, C / groups, R, S] to y [N, K, P, Q]?
+// Is x [N, C, H, W], not without pixels, convolved by w [K, C / groups, R, S] to y [N, K, P, Q]?
 bool fits(const int64_t (&x)[4], const int64_t (&w)[4], const int64_t (&y)[4], const Options& o) {
-  if (w[2] < 1 || w[3] < 1 || w[0] % o.groups || x[1] != w[1] * o.groups) return false;
+  if (x[2] < 1 || x[3] < 1 || w[2] < 1 || w[3] < 1) return false;
+  if (w[0] < o.groups || w[0] % o.groups || x[1] != w[1] * o.groups) return false;
   if (x[0] != y[0] || y[1] != w[0]) return false;
   for (int i = 0; i < 2; ++i)
     if (y[2 + i] < 1 || y[2 + i] != o.outputs(i, x[2 + i], w[2 + i])) return false;
@@ -78,15 +94,24 @@ bool result(py::handle out, DType dtype, const int64_t (&shape)[4], bool channel
   return true;
 }
 
-// Writes bias (zero without) over y [N, K, P, Q]: what is left where no term is summed.
+// Zeros: what is left where no term is summed.
 template <class T>
-void fill(const Array& y, const T* bias) {
-  for (int64_t n = 0; n < y.shape[0]; ++n)
-    for (int64_t k = 0; k < y.shape[1]; ++k)
-      for (int64_t p = 0; p < y.shape[2]; ++p)
-        for (int64_t q = 0; q < y.shape[3]; ++q)
-          y.ptr<T>()[n * y.stride[0] + k * y.stride[1] + p * y.stride[2] + q * y.stride[3]] =
-              bias ? bias[k] : T(0);
+void clear(const Array& y) {
+  const int64_t rows = y.shape[0] * y.shape[1] * y.shape[2];
+  const bool last = y.stride[1] == 1;  // the inner loop over what is contiguous
+  const int64_t images = y.shape[0], n = last ? y.shape[1] : y.shape[3];
+  const int64_t outer[2] = {last ? y.shape[2] : y.shape[1], last ? y.shape[3] : y.shape[2]};
+  const int64_t step[2] = {last ? y.stride[2] : y.stride[1], last ? y.stride[3] : y.stride[2]};
+  const int64_t inner = last ? 1 : y.stride[3];
+  parallel_for(images * outer[0], double(rows), [&](int64_t i) {
+    T* to = y.ptr<T>() + i / outer[0] * y.stride[0] + i % outer[0] * step[0];
+    for (int64_t j = 0; j < outer[1]; ++j, to += step[1]) {
+      if (inner == 1)
+        std::fill_n(to, n, T(0));
+      else
+        for (int64_t k = 0; k < n; ++k) to[k * inner] = T(0);
+    }
+  });
 }
 
 // A channels-last copy of x, dense.
@@ -179,7 +204,6 @@ void forward(const Array& x, const Array& w, const Array* bias, const Array& y, 
     for (int64_t k = 0; k < w.shape[0]; ++k)
       dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
   const T* b = bias ? dense.data() : nullptr;
-  if (x.shape[1] == 0) return fill<T>(y, b);
   const std::vector<Tap> taps = window(w, o);
   Conv<T> v = describe<T>(x, w, y, o, taps);
   v.bias = b;
@@ -188,7 +212,7 @@ void forward(const Array& x, const Array& w, const Array* bias, const Array& y, 
 
 template <class T>
 void weight_grad(const Array& x, const Array& g, const Array& dw, const Options& o) {
-  if (g.size() == 0) return fill<T>(dw, nullptr);
+  if (g.size() == 0) return clear<T>(dw);
   const std::vector<Tap> taps = window(dw, o);
   Conv<T> v = describe<T>(x, dw, g, o, taps);
   set_image(v, x);
@@ -219,7 +243,7 @@ void input_grad(const Array& g, const Array& w, const Array& dx, const Options& 
   for (int i = 0; i < 2; ++i)
     for (int64_t a = 0; a < residues[i]; ++a)
       zeros = zeros || meeting(o, i, w.shape[2 + i], a).empty();
-  if (zeros) fill<T>(dx, nullptr);
+  if (zeros) clear<T>(dx);
   if (w.shape[0] == 0) return;
 
   for (int64_t a = 0; a < residues[0]; ++a) {
@@ -268,11 +292,12 @@ py::object conv2d(py::handle x, py::handle w, py::handle bias, py::handle stride
     if (!view(bias, ba) || ba.ndim != 1 || ba.dtype != xa.dtype) return declined();
     if (ba.shape[0] != wa.shape[0]) return declined();
   }
-  const int64_t shape[4] = {xa.shape[0], wa.shape[0], o.outputs(0, xa.shape[2], wa.shape[2]),
+  int64_t shape[4] = {xa.shape[0], wa.shape[0], o.outputs(0, xa.shape[2], wa.shape[2]),
                             o.outputs(1, xa.shape[3], wa.shape[3])};
   const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
   const int64_t ws[4] = {wa.shape[0], wa.shape[1], wa.shape[2], wa.shape[3]};
   if (!fits(xs, ws, shape, o)) return declined();
+  if (xs[1] == 0) shape[1] = 0;  // torch: without input channels there are no output channels
   py::object y;
   const Array& b = biased ? ba : wa;
   if (!result(out, xa.dtype, shape, is_channels_last(xa), {&xa, &wa, &b}, y, ya)) return declined();

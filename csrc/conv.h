@@ -12,6 +12,14 @@ void convolve(const Conv<T>& v, bool channels_last);
 template <class T>
 void convolve_weight_grad(const Conv<T>& v, T* dw);
 
+// One input channel a group, in a layout that conv_depthwise takes: its own loops.
+template <class T>
+bool is_depthwise(const Conv<T>& v, bool channels_last);
+template <class T>
+void convolve_depthwise(const Conv<T>& v, bool channels_last);
+template <class T>
+void depthwise_weight_grad(const Conv<T>& v, bool channels_last, T* dw);
+
 // What v costs, in floating-point operations, and a guess at nanoseconds on one thread.
 template <class T>
 double flops(const Conv<T>& v) {

@@ -62,6 +62,8 @@ GradPlan make_plan(const Conv<T>& v) {
 
 template <class T>
 void convolve_weight_grad(const Conv<T>& v, T* dw) {
+  const bool last = v.xg == 1 && v.yg == 1 && v.groups > 1;
+  if (is_depthwise(v, last)) return depthwise_weight_grad(v, last, dw);
   const auto& ops = kernels<T>();
   const auto& mm = gemm<T>();
   const GradPlan plan = make_plan(v);

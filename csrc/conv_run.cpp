@@ -229,7 +229,9 @@ void run_first(Conv<T> v) {
 
 template <class T>
 void convolve(const Conv<T>& v, bool channels_last) {
-  if (channels_last)
+  if (is_depthwise(v, channels_last))
+    convolve_depthwise(v, channels_last);
+  else if (channels_last)
     run_last(v);
   else
     run_first(v);

@@ -146,13 +146,13 @@ def _shifted(a: Any, offset: int) -> Any:
     """The same array (strides too) at an address `offset` bytes past a 64-byte line."""
     if not isinstance(a, np.ndarray) or not a.size or offset % a.dtype.itemsize:
         return a
-    order = np.argsort([-abs(s) for s in a.strides], kind="stable")
+    order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
     dense = np.ascontiguousarray(a.transpose(order))
     room = np.empty(dense.nbytes + 128, np.uint8)
     start = -room.ctypes.data % 64 + offset
     moved = room[start : start + dense.nbytes].view(a.dtype).reshape(dense.shape)
     moved[...] = dense
-    return moved.transpose(np.argsort(order))
+    return moved.transpose([order.index(i) for i in range(a.ndim)])
 
 
 # --- gradients ---------------------------------------------------------------------------------
@@ -236,11 +236,12 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
         found = autograd.grad(y, wanted, upstream, allow_unused=True)
     plan = planned(spec, arrays, sample)
     step = np.longdouble(2.0**-17)
+    padded = [*tensors, *(None,) * (len(plan.arrays) - len(tensors))]
     directions = [
         rng.standard_normal(a.shape).astype(np.longdouble)
-        if isinstance(a, np.ndarray) and is_float(a.dtype)
+        if isinstance(t, Tensor) and t.requires_grad
         else None
-        for a in plan.arrays
+        for a, t in zip(plan.arrays, padded, strict=True)
     ]
 
     def value(sign: int) -> Any:

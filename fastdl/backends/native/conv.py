@@ -1,0 +1,51 @@
+"""Convolution: implicit matrix multiplication, or loops of its own where it is depthwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import _native
+from ...spec import kernel
+
+
+def _depth(terms: int) -> int:
+    """Chains of at most 256 terms, and of more than 128 while there are several."""
+    return min(terms, 256) + -(-terms // 128)
+
+
+def _weight_grad_depth(terms: int) -> int:
+    """Chains of at most 512 terms; at least 64 terms or images go into a sum that is added."""
+    return min(terms, 512) + -(-terms // 64) + 1
+
+
+@kernel("conv2d", backend="native", depth=_depth, out=True, direct=True)
+def conv2d(
+    x: Any, w: Any = None, bias: Any = None, *more: Any,
+    stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1, out: Any = None,
+    **unknown: Any,
+) -> Any:  # fmt: skip
+    if more or unknown:
+        return NotImplemented
+    return _native.conv2d(x, w, bias, stride, padding, dilation, groups, out)
+
+
+@kernel("conv2d_input_grad", backend="native", depth=_depth, out=True)
+def conv2d_input_grad(
+    g: Any, w: Any, *,
+    input_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any, channels_last: bool,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    return _native.conv2d_input_grad(
+        g, w, input_size, stride, padding, dilation, groups, channels_last, out
+    )
+
+
+@kernel("conv2d_weight_grad", backend="native", depth=_weight_grad_depth, out=True)
+def conv2d_weight_grad(
+    x: Any, g: Any, *,
+    kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any, channels_last: bool,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    return _native.conv2d_weight_grad(
+        x, g, kernel_size, stride, padding, dilation, groups, channels_last, out
+    )
