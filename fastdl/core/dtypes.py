@@ -61,7 +61,9 @@ def as_dtype(dtype: Any, argument: str = "dtype") -> np.dtype:
     except TypeError as error:
         raise DTypeError(f"{argument}: got {dtype!r}, want one of {', '.join(NAMES)}") from error
     if found.name not in NAMES or not found.isnative:
-        raise DTypeError(f"{argument}: got {found}, want one of {', '.join(NAMES)} in native byte order")
+        raise DTypeError(
+            f"{argument}: got {found}, want one of {', '.join(NAMES)} in native byte order"
+        )
     return found
 
 
