@@ -28,6 +28,9 @@ const MatmulKernels<T>& gemm() {
 
 // Fewer chunks than this leave threads idle at the end.
 constexpr int64_t kEnoughChunks = 16;
+// Input channels whose weights are packed at once: their pages fit in the TLB where each has its
+// own.
+constexpr int64_t kPackedChannels = 32;
 // Work worth a chunk of its own, in floating-point operations.
 constexpr double kChunkFlops = 4e6;
 
@@ -109,8 +112,11 @@ void run_last(Conv<T> v) {
   const int64_t panels = ceil_div(v.K, mm.nr), terms = v.C * v.taps;
   const Scratch packed(static_cast<size_t>(v.groups * panels * terms * mm.nr) * sizeof(T));
   T* const weights = packed.template as<T>();
-  parallel_for(v.groups * panels, double(v.groups * panels * terms * mm.nr), [&](int64_t i) {
-    ops.last_pack(v, i / panels, i % panels, weights + i * terms * mm.nr);
+  const int64_t parts = ceil_div(v.C, kPackedChannels);
+  parallel_for(v.groups * parts, double(v.groups * panels * terms * mm.nr), [&](int64_t i) {
+    const int64_t g = i / parts, c = i % parts * kPackedChannels;
+    ops.last_pack(v, g, c, std::min(c + kPackedChannels, v.C),
+                  weights + g * panels * terms * mm.nr);
   });
 
   const int64_t rows = ceil_div(v.P, plan.chunk_p), columns = ceil_div(v.Q, plan.chunk_q);
@@ -198,9 +204,12 @@ void run_first(Conv<T> v) {
 
   const Scratch packed(static_cast<size_t>(v.groups * v.K * terms) * sizeof(T));
   T* const weights = packed.template as<T>();
-  parallel_for(v.groups * plan.tiles, double(v.groups * v.K * terms), [&](int64_t i) {
-    const int64_t g = i / plan.tiles, tile = i % plan.tiles;
-    ops.first_pack(v, plan, g, tile, weights + (g * v.K + tile * plan.tile) * terms);
+  const int64_t across = ceil_div(v.taps, plan.block_t);
+  const int64_t blocks = ceil_div(v.C, plan.block_c) * across;
+  parallel_for(v.groups * blocks, double(v.groups * v.K * terms), [&](int64_t i) {
+    const int64_t g = i / blocks;
+    const int64_t c = i % blocks / across * plan.block_c, t = i % across * plan.block_t;
+    ops.first_pack(v, plan, g, c, t, weights + (g * terms + c * v.taps + t) * v.K);
   });
 
   const int64_t groups_of_panels = ceil_div(plan.panels, plan.chunk_panels);

@@ -67,14 +67,17 @@ struct FirstChunk {
 
 template <class T>
 struct ConvKernels {
-  // Weights of a group's panel of output channels: [term][nr]. Then the outputs of a chunk.
-  void (*last_pack)(const Conv<T>&, int64_t g, int64_t panel, T* packed);
+  // A group's weights [panel of output channels][term][nr], as far as input channels [c0, c1) go.
+  // Then the outputs of a chunk.
+  void (*last_pack)(const Conv<T>&, int64_t g, int64_t c0, int64_t c1, T* packed);
   int64_t (*last_workspace)(const LastPlan&);  // in elements
   void (*last_chunk)(const Conv<T>&, const LastPlan&, const LastChunk&, const T* weights,
                      T* workspace);
 
-  // Weights of a group's tile of output channels: [term][tile].
-  void (*first_pack)(const Conv<T>&, const FirstPlan&, int64_t g, int64_t tile, T* packed);
+  // A group's weights for the block of terms at (c0, t0): [tile][term][channel of the tile]. Those
+  // of a group lie block after block.
+  void (*first_pack)(const Conv<T>&, const FirstPlan&, int64_t g, int64_t c0, int64_t t0,
+                     T* packed);
   int64_t (*first_workspace)(const Conv<T>&, const FirstPlan&, const FirstChunk&);  // in bytes
   void (*first_chunk)(const Conv<T>&, const FirstPlan&, const FirstChunk&, const T* weights,
                       void* workspace);
