@@ -75,7 +75,8 @@ void run_last(Conv<T> v) {
   const auto collide = [&](int64_t pixel) { return pixel * v.stride_w % page == 0; };
 
   LastPlan plan;
-  plan.staged = padded || (collide(v.xw) && v.K > mm.nr);
+  plan.staged = padded || v.xc != 1 || (collide(v.xw) && v.K > mm.nr);
+  plan.turned = v.yk != 1;
   plan.dy0 = e.dy0;
   plan.dx0 = e.dx0;
 
@@ -122,12 +123,12 @@ void run_last(Conv<T> v) {
   const int64_t rows = ceil_div(v.P, plan.chunk_p), columns = ceil_div(v.Q, plan.chunk_q);
   const int64_t chunks = v.groups * v.N * rows * columns;
   const int64_t most = chunks < kEnoughChunks ? ceil_div(panels * chunks, kEnoughChunks) : panels;
-  const int64_t chunk_panels = balanced(panels, std::min(panels, most));
-  const int64_t splits = ceil_div(panels, chunk_panels);
+  plan.chunk_panels = balanced(panels, std::min(panels, most));
+  const int64_t splits = ceil_div(panels, plan.chunk_panels);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
     LastChunk c;
-    c.panel0 = i % splits * chunk_panels;
-    c.panel1 = std::min(c.panel0 + chunk_panels, panels);
+    c.panel0 = i % splits * plan.chunk_panels;
+    c.panel1 = std::min(c.panel0 + plan.chunk_panels, panels);
     i /= splits;
     c.q0 = i % columns * plan.chunk_q;
     c.q1 = std::min(c.q0 + plan.chunk_q, v.Q);
@@ -241,13 +242,21 @@ void run_first(Conv<T> v) {
   });
 }
 
+// In NCHW, are two transpositions cheaper than gathering every tap, and are vectors of channels
+// full?
+template <class T>
+bool worth_turning(const Conv<T>& v) {
+  const int64_t lanes = gemm<T>().nr / 2, used = ceil_div(v.K, lanes) * lanes;
+  return v.taps >= 4 && v.C >= 4 && v.xw == 1 && v.yq == 1 && 4 * v.K >= 3 * used;
+}
+
 }  // namespace
 
 template <class T>
 void convolve(const Conv<T>& v, bool channels_last) {
   if (is_depthwise(v, channels_last))
     convolve_depthwise(v, channels_last);
-  else if (channels_last)
+  else if (channels_last || worth_turning(v))
     run_last(v);
   else
     run_first(v);
