@@ -99,6 +99,47 @@ void copy(const Array& from, const Array& to) {
   }
 }
 
+bool same_shape(const Array& a, const Array& b) {
+  return a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
+}
+
+void make_dense(Array& a, const int* order, std::optional<Scratch>& scratch) {
+  Array dense = a;
+  bool is_dense = true;
+  int64_t stride = 1;
+  for (int i = a.ndim - 1; i >= 0; --i) {
+    const int d = order[i];
+    is_dense = is_dense && (a.shape[d] == 1 || a.stride[d] == stride);
+    dense.stride[d] = stride;
+    stride *= a.shape[d];
+  }
+  if (is_dense) return;
+  scratch.emplace(static_cast<size_t>(stride * itemsize(a.dtype)));
+  dense.data = scratch->as<void>();
+  copy(a, dense);
+  a = dense;
+}
+
+void make_inner_dense(Array& a, const int* order, std::optional<Scratch>& scratch) {
+  int inner = a.ndim - 1;
+  while (inner >= 0 && a.shape[order[inner]] == 1) --inner;
+  if (inner >= 0 && a.stride[order[inner]] != 1) make_dense(a, order, scratch);
+}
+
+AxisLoops::AxisLoops(const Loops& loops) {
+  const int last = loops.count - 1;
+  int axis = last;
+  while (axis >= 0 && !loops.loop[axis].reduced) --axis;
+  for (int i = 0; i < last; ++i)
+    if (i != axis) outer.add(loops.loop[i]);
+  if (axis >= 0) {
+    n = loops.loop[axis].size;
+    std::copy_n(loops.loop[axis].stride, kOperands, stride);
+  }
+  if (axis != last) m = loops.loop[last].size;
+  if (outer.count) std::copy_n(outer.loop[outer.count - 1].stride, kOperands, step);
+}
+
 bool parse_dim(py::handle dim, int ndim, int& axis) {
   if (!PyLong_Check(dim.ptr()) || PyBool_Check(dim.ptr())) return false;
   int overflow = 0;

@@ -5,6 +5,9 @@ namespace fd {
 namespace py = pybind11;
 void bind_pool(py::module_& m);
 void bind_reduce(py::module_& m);
+void bind_loss(py::module_& m);
+void bind_optim(py::module_& m);
+void bind_softmax(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
@@ -18,6 +21,9 @@ PYBIND11_MODULE(_native, m) {
       "fastdl's native kernels. Every function takes arrays as they are and returns "
       "NotImplemented for what it does not take.";
   fd::bind_reduce(m);
+  fd::bind_loss(m);
+  fd::bind_optim(m);
+  fd::bind_softmax(m);
   fd::bind_runtime(m);
   fd::bind_roofline(m);
   fd::bind_bfloat16(m);

@@ -15,11 +15,18 @@ namespace fd {
 namespace {
 
 template <class T>
-const PoolOf<T>& kernels() {
+const PoolOf<T>& plane_kernels() {
   if constexpr (sizeof(T) == 4)
     return FD_TABLE(pool).f32;
   else
     return FD_TABLE(pool).f64;
+}
+template <class T>
+const PoolLastOf<T>& last_kernels() {
+  if constexpr (sizeof(T) == 4)
+    return FD_TABLE(pool_last).f32;
+  else
+    return FD_TABLE(pool_last).f64;
 }
 
 // ---- Options ----------------------------------------------------------------------------------
@@ -95,11 +102,14 @@ bool adjacent(const Array& a, bool last) {
   return a.shape[d] == 1 || a.stride[d] == 1;
 }
 
+// The distance of two pixels; where rows have one pixel, of two rows.
+int64_t pixel(const Array& a, bool last) { return !last ? 1 : a.stride[a.shape[3] == 1 ? 2 : 3]; }
+
 // The image (n, c) of an array; c is 0 for channels-last.
 template <class T>
 Image<T> image(const Array& a, bool last, int64_t n, int64_t c) {
   T* data = a.ptr<T>() + n * a.stride[0] + c * a.stride[1];
-  return {data, a.stride[2], last ? a.stride[3] : 1};
+  return {data, a.stride[2], pixel(a, last)};
 }
 
 // An input as the kernels read it: itself, or a dense copy in the format wanted.
@@ -147,66 +157,144 @@ bool result(py::handle out, DType dtype, const int64_t (&shape)[4], bool last, b
     if (shape[d] > 1 && a.stride[d] < least) return false;
     if (shape[d] > 1) least = a.stride[d] * shape[d];
   }
-  if (dense_rows && shape[2] > 1 && a.stride[2] != shape[3]) return false;
+  if (dense_rows && shape[2] > 1 && a.stride[2] != shape[3] * pixel(a, last)) return false;
   for (const Array* input : inputs)
     if (input && may_overlap(a, *input)) return false;
   return adjacent(a, last);
 }
 
 // ---- Work -------------------------------------------------------------------------------------
-// Runs body(n, c, first, last, work) over bands of `rows` rows of every image, each first a
-// multiple of `step`. Images small beside kChunkBytes share a chunk, larger ones are cut into
-// bands.
-template <class T, class F>
-void for_bands(const Window& w, int64_t N, int64_t C, bool channels_last, int64_t rows,
-               int64_t step, F&& body) {
+// The arrays of one call: x and y, g and dx, or all but y. Of these `result` is written.
+struct Call {
+  Window w;
+  bool channels_last;
+  const Array *x, *y, *g, *dx;
+  int64_t* index;  // beside y
+
+  const Array& result() const { return y ? *y : *dx; }
+  int64_t rows() const { return y ? w.OH : w.H; }
+};
+template <class T>
+struct Images {
+  Image<const T> x, g;
+  Image<T> out;
+  int64_t* index;
+};
+
+// What a band of the result needs of the inputs: rows [top, bottom) of x, [first, last) of g.
+struct Reach {
+  int64_t first, last, top, bottom;
+
+  Reach(const Call& call, int64_t from, int64_t to) : first(from), last(to) {
+    const Window& w = call.w;
+    if (!call.y) windows_over(w, from, to, first, last);
+    if (first >= last) {
+      first = last = top = bottom = 0;
+      return;
+    }
+    top = std::max<int64_t>(first * w.sh - w.ph, 0);
+    bottom = std::min((last - 1) * w.sh - w.ph + (w.kh - 1) * w.dh + 1, w.H);
+  }
+};
+
+// Rows of outputs shorter than a register leave it empty, and strides over 2 split slowly: then a
+// register of planes at a time is transposed to channels-last. The folds of an output row both
+// ways, with weights fitted to measurements.
+bool transposing_pays(const Window& w, int64_t lanes, int64_t planes) {
+  if (is_2x2(w) || planes < lanes / 2) return false;
+  const int64_t fresh = std::min(w.kh, w.sh);  // rows not folded for the output row before
+  const int64_t blocks = (w.OW + lanes - 1) / lanes;
+  const int64_t split = w.sw > 2 ? fresh * w.W : 0;
+  const int64_t by_row = blocks * (w.kh + fresh * w.kw) + 6 * (fresh + 1) + split;
+  return 3 * (w.OW * w.kh * w.kw + fresh * w.W) < lanes * by_row;
+}
+
+// Calls plane(images, first, last, work) for bands of every plane, or last(channels, images, first,
+// last, work) for bands of every channels-last image. Images small beside kChunkBytes share a
+// chunk, larger ones are cut into bands of rows, each from a multiple of sh.
+template <class T, class Plane, class Last>
+void for_bands(const Call& call, Plane&& plane, Last&& last) {
   constexpr double kChunkBytes = 256 << 10;
-  const int64_t images = channels_last ? N : N * C, channels = channels_last ? C : 1;
+  const Window& w = call.w;
+  const Array& result = call.result();
+  const int64_t N = result.shape[0], C = result.shape[1], rows = call.rows();
+  const PoolLastOf<T>& k = last_kernels<T>();
+  const bool transposed = !call.channels_last && transposing_pays(w, k.lanes, C);
+  const int64_t channels = call.channels_last ? C : transposed ? k.lanes : 1;
+  const int64_t per_image = (C + channels - 1) / channels, images = N * per_image;
+
   const double elements = double(channels) * (double(w.H) * w.W + double(w.OH) * w.OW);
   const double taps = double(channels) * w.OH * w.OW * double(w.kh + w.kw);
   const double bytes = sizeof(T) * (elements + taps / 4);
   const int64_t group = bytes < kChunkBytes ? int64_t(kChunkBytes / bytes) : 1;
   const int64_t wanted = std::min<int64_t>(int64_t(bytes / kChunkBytes) + 1, rows);
-  const int64_t band = ((rows + wanted - 1) / wanted + step - 1) / step * step;
-  const int64_t bands = (rows + band - 1) / band;
-  const int64_t groups = (images + group - 1) / group;
-  const PoolOf<T>& k = kernels<T>();
+  const int64_t band = ((rows + wanted - 1) / wanted + w.sh - 1) / w.sh * w.sh;
+  const int64_t bands = (rows + band - 1) / band, groups = (images + group - 1) / group;
+
+  const int64_t plane_bytes = plane_kernels<T>().work_bytes(w);
+  const int64_t row_elements = w.OW * channels;
   parallel_for(groups * bands, double(images) * bytes * 0.02, [&](int64_t chunk) {
-    const int64_t first = chunk % bands * band, last = std::min(first + band, rows);
-    const Scratch work(static_cast<size_t>(k.work_bytes(w, channels)));
+    const int64_t from = chunk % bands * band, to = std::min(from + band, rows);
     const int64_t end = std::min((chunk / bands + 1) * group, images);
-    for (int64_t i = chunk / bands * group; i < end; ++i)
-      body(channels_last ? i : i / C, channels_last ? 0 : i % C, first, last,
-           work.template as<void>());
+    const Reach reach(call, from, to);
+    // Transposed copies of the bands: of x, g and the result, whose rows are w.W or w.OW long.
+    const int64_t out_width = call.y ? w.OW : w.W;
+    const int64_t x_size = call.x ? (reach.bottom - reach.top) * w.W * channels : 0;
+    const int64_t g_size = call.g ? (reach.last - reach.first) * w.OW * channels : 0;
+    const int64_t out_size = (to - from) * out_width * channels;
+    const int64_t copies = transposed ? x_size + g_size + out_size : 0;
+    const Scratch scratch(transposed || call.channels_last
+                              ? static_cast<size_t>((row_elements + copies) * sizeof(T) +
+                                                    (transposed ? out_size * 8 : 0))
+                              : static_cast<size_t>(plane_bytes));
+    for (int64_t i = chunk / bands * group; i < end; ++i) {
+      const int64_t n = i / per_image, c = i % per_image * channels;
+      Images<T> m;
+      if (call.x) m.x = image<const T>(*call.x, call.channels_last, n, c);
+      if (call.g) m.g = image<const T>(*call.g, call.channels_last, n, c);
+      m.out = image<T>(result, call.channels_last, n, c);
+      m.index = call.index ? call.index + (m.out.data - result.ptr<T>()) : nullptr;
+      if (!transposed) {
+        if (call.channels_last)
+          last(C, m, from, to, scratch.template as<T>());
+        else
+          plane(m, from, to, scratch.template as<void>());
+        continue;
+      }
+      const int64_t planes = std::min<int64_t>(C - c, channels);
+      T* next = scratch.template as<T>() + row_elements;
+      const auto copy_in = [&](Image<const T>& in, const Array& a, int64_t top, int64_t bottom) {
+        if (bottom <= top) return;
+        const int64_t width = a.shape[3], row = width * channels;
+        k.gather(in.data + top * in.row, a.stride[1], in.row, planes, bottom - top, width, next);
+        in = {next - top * row, row, channels};
+        next += (bottom - top) * row;
+      };
+      if (call.x) copy_in(m.x, *call.x, reach.top, reach.bottom);
+      if (call.g) copy_in(m.g, *call.g, reach.first, reach.last);
+      Images<T> t = m;
+      t.out = {next - from * out_width * channels, out_width * channels, channels};
+      int64_t* places = reinterpret_cast<int64_t*>(next + out_size);
+      t.index = places - from * t.out.row;
+      last(channels, t, from, to, scratch.template as<T>());
+      k.scatter(next, planes, to - from, out_width, m.out.data + from * m.out.row, result.stride[1],
+                m.out.row);
+      if (!m.index) continue;
+      for (int64_t p = 0; p < planes; ++p)
+        for (int64_t r = from; r < to; ++r)
+          for (int64_t j = 0; j < out_width; ++j)
+            m.index[p * result.stride[1] + r * m.out.row + j] =
+                t.index[r * t.out.row + j * channels + p];
+    }
   });
 }
 
 template <class F>
-auto by_type(DType dtype, F&& f) {
-  return dtype == DType::f32 ? f(float()) : f(double());
+void by_type(DType dtype, F&& f) {
+  dtype == DType::f32 ? f(float()) : f(double());
 }
 
 // ---- Max --------------------------------------------------------------------------------------
-template <class T>
-void max_forward(const Window& w, const Array& x, bool last, const Array& y, int64_t* index) {
-  const Input<T> input(x, last);
-  const PoolOf<T>& k = kernels<T>();
-  for_bands<T>(w, x.shape[0], x.shape[1], last, w.OH, 1,
-               [&](int64_t n, int64_t c, int64_t from, int64_t to, void* work) {
-                 const auto in = image<const T>(input.array, last, n, c);
-                 const auto out = image<T>(y, last, n, c);
-                 int64_t* where = index ? index + (out.data - y.ptr<T>()) : nullptr;
-                 if (index && last)
-                   k.max_index_last(w, x.shape[1], in, out, where, from, to, work);
-                 else if (index)
-                   k.max_index_plane(w, in, out, where, from, to, work);
-                 else if (last)
-                   k.max_last(w, x.shape[1], in, out, from, to, work);
-                 else
-                   k.max_plane(w, in, out, from, to, work);
-               });
-}
-
 py::object max_pool(py::handle x_, py::handle kernel_size, py::handle stride, py::handle padding,
                     py::handle dilation, py::handle ceil_mode, py::handle out, bool with_index) {
   Array x, y, index;
@@ -225,7 +313,31 @@ py::object max_pool(py::handle x_, py::handle kernel_size, py::handle stride, py
   if (y.size() > 0) {
     py::gil_scoped_release nogil;
     by_type(x.dtype, [&](auto t) {
-      max_forward<decltype(t)>(w, x, last, y, with_index ? index.ptr<int64_t>() : nullptr);
+      using T = decltype(t);
+      const Input<T> input(x, last);
+      const PoolOf<T>& k = plane_kernels<T>();
+      const PoolLastOf<T>& l = last_kernels<T>();
+      Call call{w, last, &input.array, &y, nullptr, nullptr, nullptr};
+      if (with_index) {
+        call.index = index.ptr<int64_t>();
+        for_bands<T>(
+            call,
+            [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
+              k.max_index(w, m.x, m.out, m.index, from, to, work);
+            },
+            [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T*) {
+              l.max_index(w, channels, m.x, m.out, m.index, from, to);
+            });
+      } else {
+        for_bands<T>(
+            call,
+            [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
+              k.max(w, m.x, m.out, from, to, work);
+            },
+            [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T*) {
+              l.max(w, channels, m.x, m.out, from, to);
+            });
+      }
     });
   }
   if (with_index) return py::make_tuple(result_object, index_object);
@@ -256,23 +368,21 @@ py::object max_pool2d_backward(py::handle g_, py::handle x_, py::handle kernel_s
   const bool last = is_channels_last(x);
   const int64_t like_x[4] = {x.shape[0], x.shape[1], w.H, w.W};
   py::object object;
-  if (!result(out, x.dtype, like_x, last, !last, {&x, &g}, object, dx)) return declined();
+  if (!result(out, x.dtype, like_x, last, true, {&x, &g}, object, dx)) return declined();
   if (dx.size() == 0) return object;
   py::gil_scoped_release nogil;
   by_type(x.dtype, [&](auto t) {
     using T = decltype(t);
     const Input<T> input(x, last), gradient(g, last);
-    const PoolOf<T>& k = kernels<T>();
-    for_bands<T>(w, x.shape[0], x.shape[1], last, w.H, w.sh,
-                 [&](int64_t n, int64_t c, int64_t from, int64_t to, void* work) {
-                   const auto in = image<const T>(input.array, last, n, c);
-                   const auto of = image<const T>(gradient.array, last, n, c);
-                   const auto d = image<T>(dx, last, n, c);
-                   if (last)
-                     k.max_backward_last(w, x.shape[1], in, of, d, from, to, work);
-                   else
-                     k.max_backward_plane(w, in, of, d.data, from, to, work);
-                 });
+    const Call call{w, last, &input.array, nullptr, &gradient.array, &dx, nullptr};
+    for_bands<T>(
+        call,
+        [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
+          plane_kernels<T>().max_backward(w, m.x, m.g, m.out, from, to, work);
+        },
+        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T*) {
+          last_kernels<T>().max_backward(w, channels, m.x, m.g, m.out, from, to);
+        });
   });
   return object;
 }
@@ -331,16 +441,15 @@ py::object avg_pool2d(py::handle x_, py::handle kernel_size, py::handle stride, 
     using T = decltype(t);
     const Input<T> input(x, last);
     const DivisorTable<T> by(options, w, include, divisor);
-    const PoolOf<T>& k = kernels<T>();
-    for_bands<T>(w, x.shape[0], x.shape[1], last, w.OH, 1,
-                 [&](int64_t n, int64_t c, int64_t from, int64_t to, void* work) {
-                   const auto in = image<const T>(input.array, last, n, c);
-                   const auto of = image<T>(y, last, n, c);
-                   if (last)
-                     k.avg_last(w, x.shape[1], in, of, by.get(), from, to, work);
-                   else
-                     k.avg_plane(w, in, of, by.get(), from, to, work);
-                 });
+    const Call call{w, last, &input.array, &y, nullptr, nullptr, nullptr};
+    for_bands<T>(
+        call,
+        [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
+          plane_kernels<T>().avg(w, m.x, m.out, by.get(), from, to, work);
+        },
+        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T*) {
+          last_kernels<T>().avg(w, channels, m.x, m.out, by.get(), from, to);
+        });
   });
   return object;
 }
@@ -370,16 +479,15 @@ py::object avg_pool2d_backward(py::handle g_, py::handle input_size, py::handle 
     using T = decltype(t);
     const Input<T> gradient(g, last);
     const DivisorTable<T> by(options, w, include, divisor);
-    const PoolOf<T>& k = kernels<T>();
-    for_bands<T>(w, g.shape[0], g.shape[1], last, w.H, w.sh,
-                 [&](int64_t n, int64_t c, int64_t from, int64_t to, void* work) {
-                   const auto of = image<const T>(gradient.array, last, n, c);
-                   const auto d = image<T>(dx, last, n, c);
-                   if (last)
-                     k.avg_backward_last(w, g.shape[1], of, d, by.get(), from, to, work);
-                   else
-                     k.avg_backward_plane(w, of, d, by.get(), from, to, work);
-                 });
+    const Call call{w, last, nullptr, nullptr, &gradient.array, &dx, nullptr};
+    for_bands<T>(
+        call,
+        [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
+          plane_kernels<T>().avg_backward(w, m.g, m.out, by.get(), from, to, work);
+        },
+        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T* work) {
+          last_kernels<T>().avg_backward(w, channels, m.g, m.out, by.get(), from, to, work);
+        });
   });
   return object;
 }

@@ -11,6 +11,8 @@
 #include <cmath>
 #include <limits>
 
+#include "reduce.h"
+
 #include "isa.h"
 #include "loops.h"
 
@@ -300,6 +302,15 @@ py::object argmax(py::handle x_object, py::handle dim, bool keepdim, py::handle 
 }
 
 }  // namespace
+
+void sum_dense(DType dtype, const void* x, int64_t n, void* y, double divisor) {
+  Loops loops;
+  loops.add({n, {1}, true});
+  loops.merge();
+  const Kernel kernel = FD_TABLE(reduce).sum[static_cast<int>(dtype)];
+  reduce_all(kernel, kernel, static_cast<const char*>(x), itemsize(dtype), loops,
+             static_cast<char*>(y), itemsize(dtype), divisor);
+}
 
 void bind_reduce(py::module_& m) {
   const auto none = py::none();

@@ -40,7 +40,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpin = std::chrono::microseconds(50);
 constexpr auto kSignalPeriod = std::chrono::milliseconds(20);
 constexpr double kNanosecondsPerThread = kSerialNanoseconds / 2;  // less does not pay for a wake-up
-constexpr int kSpinsBeforeYield = 1 << 12;
+constexpr int kSpinsBeforeYield = 128;                            // 3 to 10 us
+constexpr int kWakes =
+    2;  // sleepers the caller wakes, and each worker in turn while seats are free
 constexpr int kMostThreads = 4096;
 
 void pause() {
@@ -200,7 +202,7 @@ class Pool {
     // Ordered before the load of sleepers_, as a worker counts itself there before it looks here.
     state_.exchange(next_job | static_cast<uint64_t>(seats) << 16);
     const int awake = static_cast<int>(workers_.size()) - sleepers_.load();
-    if (awake < seats) futex(FUTEX_WAKE_PRIVATE, seats - std::max(awake, 0));
+    if (awake < seats) futex(FUTEX_WAKE_PRIVATE, kWakes);
   }
 
   // Takes the free seats away and waits until those seated have left.
@@ -245,6 +247,7 @@ class Pool {
       const uint64_t state = state_.load(std::memory_order_relaxed);
       if (job(state) == done || !join(state)) continue;
       done = job(state_.load(std::memory_order_relaxed));  // cannot change while we sit in it
+      if (sleepers_.load() && has_seat(state_.load())) futex(FUTEX_WAKE_PRIVATE, kWakes);
       set_float_mode(float_mode_);
       take_chunks([] {});
       state_.fetch_sub(kWorker, std::memory_order_release);
@@ -276,8 +279,10 @@ class Pool {
     }
   }
 
+  // The core may be wanted, by the very thread that is waited for: on a busy machine a worker that
+  // only spins beside its caller turns a job of 10 us into one of 65.
   void relax(int spins) const {
-    if (spins > kSpinsBeforeYield || size() > cores_) {
+    if (size() > cores_ || (spins > kSpinsBeforeYield && spins % 16 == 0)) {
       sched_yield();
     } else {
       pause();

@@ -89,6 +89,8 @@ def test_the_workers_take_part():
         took_part = 0
         for _ in range(20):  # the machine may be busy
             took_part = max(took_part, len(_native._burn(100, 100_000)))
+            if took_part >= min(threads, 2):
+                break
         assert min(threads, 2) <= took_part <= threads
     _native.set_num_threads(5)
     assert len(_native._burn(100, 10)) == 1  # too little work to share

@@ -1,1 +1,5 @@
 """Thin calls into the extension module, one file a family."""
+
+from . import elementwise, shape
+
+__all__ = ["elementwise", "shape"]

@@ -1,0 +1,79 @@
+"""Shape ops that move data, as strided copies (csrc/elementwise.cpp, `copy`).
+
+Indices made of integers, slices, None and Ellipsis select a view and so need only a copy; arrays as
+indices are left to NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import _native
+from ...core.memory import empty
+from ...core.shapes import is_channels_last
+from ...spec import kernel
+from .elementwise import ALL
+
+
+def _copy(x: np.ndarray, target: np.ndarray) -> None:
+    if target.size and _native.copy(x, target) is NotImplemented:
+        np.copyto(target, x)  # more dimensions than the native copy has room for
+
+
+@kernel("cat", backend="native", dtypes=ALL, out=True)
+def cat(*tensors: np.ndarray, dim: int, out: Any = None) -> np.ndarray:
+    """Each array copied into its slice of the result."""
+    parts = [t for t in tensors if t.ndim > 1 or t.size or len(tensors) == 1]
+    first = parts[0] if parts else tensors[0]
+    shape = list(first.shape)
+    shape[dim] = sum(t.shape[dim] for t in parts)
+    result = empty(shape, first.dtype, is_channels_last(first)) if out is None else out
+    start = 0
+    for t in parts:
+        stop = start + t.shape[dim]
+        _copy(t, result[(slice(None),) * dim + (slice(start, stop),)])
+        start = stop
+    return result
+
+
+def _needs_gather(index: Any) -> str | None:
+    items = index if isinstance(index, tuple) else (index,)
+    for i in items:
+        if isinstance(i, (np.ndarray, list)) or isinstance(i, (bool, np.bool_)):
+            return "an array or a bool in the index"
+    return None
+
+
+def _setitem_declines(x: np.ndarray, value: np.ndarray, *, index: Any) -> str | None:
+    return _needs_gather(index)
+
+
+def _getitem_backward_declines(g: np.ndarray, *, input_shape: Any, index: Any) -> str | None:
+    return _needs_gather(index)
+
+
+def _window(array: np.ndarray, index: Any) -> np.ndarray:
+    """array[index] as an array even where it selects a single element."""
+    items = index if isinstance(index, tuple) else (index,)
+    return array[items if Ellipsis in items else (*items, Ellipsis)]
+
+
+@kernel("setitem", backend="native", dtypes=ALL, declines=_setitem_declines)
+def setitem(x: np.ndarray, value: np.ndarray, *, index: Any) -> np.ndarray:
+    """A copy of x with value broadcast into x[index]."""
+    result = empty(x.shape, x.dtype)
+    _copy(x, result)
+    window = _window(result, index)
+    _copy(np.broadcast_to(value, window.shape), window)
+    return result
+
+
+@kernel("getitem_backward", backend="native", dtypes=ALL, declines=_getitem_backward_declines)
+def getitem_backward(g: np.ndarray, *, input_shape: Any, index: Any) -> np.ndarray:
+    """Zeros with g in the place of x[index]."""
+    result = empty(input_shape, g.dtype)
+    result.fill(0)
+    _copy(g, _window(result, index))
+    return result
