@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import autograd, dispatch
+from .backends.reference.shape import assign
 from .core import devices
 from .core.dtypes import as_dtype, is_float, scalar_dtype
 from .core.errors import (
@@ -17,6 +18,7 @@ from .core.errors import (
     ShapeError,
     UnsupportedError,
 )
+from .ops.shape import canonical_index
 from .spec import OPS
 
 
@@ -81,7 +83,9 @@ class Tensor:
         t = Tensor.__new__(Tensor)
         t._array = array
         shared = isinstance(base, Tensor) and np.may_share_memory(array, base._array)
-        t._base = (base._base or base) if shared else None
+        t._base = None
+        if shared:
+            t._base = base if base._base is None else base._base
         t._counter = base._counter if shared else _Counter()
         t._view_version = t._counter.value
         t._grad_fn = None
@@ -293,7 +297,7 @@ class Tensor:
         """The same storage and version counter, off the tape."""
         t = Tensor._wrap(self._array)
         t._counter = self._counter
-        t._base = self._base or self
+        t._base = self if self._base is None else self._base
         return t
 
     def clone(self) -> Tensor:
@@ -521,17 +525,14 @@ class Tensor:
     # --- in place ------------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        index = _plain_index(index)
+        index = canonical_index("setitem", _plain_index(index), self.shape)
         if not isinstance(value, Tensor):
             value = np.asarray(value, self.dtype)
         elif value.dtype != self.dtype:
             value = value.to(self.dtype)
 
         def write(array: np.ndarray, new: Any) -> None:
-            try:
-                array[index] = new
-            except ValueError as error:
-                raise ShapeError(f"setitem: {error}") from None
+            assign(array, new, index=index)
 
         self._in_place("setitem", (value,), {"index": index}, write)
 
@@ -670,7 +671,7 @@ def _plain_index(index: Any) -> Any:
         return index._array
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
-    return np.asarray(index) if isinstance(index, list) else index
+    return index
 
 
 class Parameter(Tensor):
