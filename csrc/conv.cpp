@@ -201,8 +201,7 @@ template <class T>
 void forward(const Array& x, const Array& w, const Array* bias, const Array& y, const Options& o) {
   std::vector<T> dense;
   if (bias)
-    for (int64_t k = 0; k < w.shape[0]; ++k)
-      dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
+    for (int64_t k = 0; k < w.shape[0]; ++k) dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
   const T* b = bias ? dense.data() : nullptr;
   const std::vector<Tap> taps = window(w, o);
   Conv<T> v = describe<T>(x, w, y, o, taps);
@@ -293,7 +292,7 @@ py::object conv2d(py::handle x, py::handle w, py::handle bias, py::handle stride
     if (ba.shape[0] != wa.shape[0]) return declined();
   }
   int64_t shape[4] = {xa.shape[0], wa.shape[0], o.outputs(0, xa.shape[2], wa.shape[2]),
-                            o.outputs(1, xa.shape[3], wa.shape[3])};
+                      o.outputs(1, xa.shape[3], wa.shape[3])};
   const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
   const int64_t ws[4] = {wa.shape[0], wa.shape[1], wa.shape[2], wa.shape[3]};
   if (!fits(xs, ws, shape, o)) return declined();
@@ -336,15 +335,16 @@ py::object conv2d_input_grad(py::handle g, py::handle w, py::handle input_size, 
   return dx;
 }
 
-py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size,
-                              py::handle stride, py::handle padding, py::handle dilation,
-                              py::handle groups, bool channels_last, py::handle out) {
+py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size, py::handle stride,
+                              py::handle padding, py::handle dilation, py::handle groups,
+                              bool channels_last, py::handle out) {
   Array xa, ga, dwa;
   Options o;
   int64_t kernel[2];
   if (!view(x, xa) || !view(g, ga) || xa.ndim != 4 || ga.ndim != 4) return declined();
   if (!is_float(xa, xa.dtype) || ga.dtype != xa.dtype) return declined();
-  if (!o.read(stride, padding, dilation, groups) || !pair(kernel_size, 1, kernel)) return declined();
+  if (!o.read(stride, padding, dilation, groups) || !pair(kernel_size, 1, kernel))
+    return declined();
   const int64_t shape[4] = {ga.shape[1], xa.shape[1] / o.groups, kernel[0], kernel[1]};
   const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
   const int64_t gs[4] = {ga.shape[0], ga.shape[1], ga.shape[2], ga.shape[3]};

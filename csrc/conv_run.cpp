@@ -187,8 +187,14 @@ void run_first(Conv<T> v) {
   plan.tile = balanced(v.K, mm.mr);
   plan.tiles = ceil_div(v.K, plan.tile);
   plan.block_t = balanced(v.taps, kConvChain);
-  plan.block_c = plan.block_t < v.taps ? 1 : balanced(v.C, std::max<int64_t>(1, kConvChain / v.taps));
-  plan.chunk_panels = v.taps > 4096 ? 1 : balanced(plan.panels, 8);
+  plan.block_c =
+      plan.block_t < v.taps ? 1 : balanced(v.C, std::max<int64_t>(1, kConvChain / v.taps));
+
+  // Up to eight panels share a tile of weights brought into the first cache; fewer, down to two,
+  // where there would be too few chunks.
+  const int64_t batches = ceil_div(v.N, plan.images);  // of images
+  const int64_t enough = v.groups * batches * plan.panels / kEnoughChunks;
+  plan.chunk_panels = v.taps > 4096 ? 1 : balanced(plan.panels, std::clamp<int64_t>(enough, 2, 8));
 
   const Scratch packed(static_cast<size_t>(v.groups * v.K * terms) * sizeof(T));
   T* const weights = packed.template as<T>();
@@ -198,14 +204,15 @@ void run_first(Conv<T> v) {
   });
 
   const int64_t groups_of_panels = ceil_div(plan.panels, plan.chunk_panels);
-  const int64_t batches = ceil_div(v.N, plan.images);  // of images
   const double one = 2.0 * double(terms) * double(v.K) * double(plan.chunk_panels * mm.nr);
-  const int64_t wanted = int64_t(std::clamp(kChunkFlops / std::max(one, 1.0), 1.0, double(batches)));
+  const int64_t wanted =
+      int64_t(std::clamp(kChunkFlops / std::max(one, 1.0), 1.0, double(batches)));
   const int64_t spare = std::max<int64_t>(1, v.groups * groups_of_panels * batches / kEnoughChunks);
   const int64_t chunk_batches = balanced(batches, std::min(wanted, spare));
   const int64_t runs = ceil_div(batches, chunk_batches);
   const int64_t chunks = v.groups * groups_of_panels * runs;
-  const int64_t most = chunks < kEnoughChunks ? ceil_div(plan.tiles * chunks, kEnoughChunks) : plan.tiles;
+  const int64_t most =  // each split gathers the panels again
+      chunks < kEnoughChunks / 2 ? ceil_div(2 * plan.tiles * chunks, kEnoughChunks) : plan.tiles;
   const int64_t chunk_tiles = balanced(plan.tiles, std::min(plan.tiles, most));
   const int64_t splits = ceil_div(plan.tiles, chunk_tiles);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {

@@ -83,7 +83,9 @@ class Tensor:
         t = Tensor.__new__(Tensor)
         t._array = array
         shared = isinstance(base, Tensor) and np.may_share_memory(array, base._array)
-        t._base = None if not shared else base if base._base is None else base._base
+        t._base = None
+        if shared:
+            t._base = base if base._base is None else base._base
         t._counter = base._counter if shared else _Counter()
         t._view_version = t._counter.value
         t._grad_fn = None

@@ -122,10 +122,8 @@ def test_import_is_light():
 def test_no_shared_warnings_filter():
     """Importing the package must not change how the user's warnings behave."""
     code = (
-        (
         "import warnings, numpy; before = list(warnings.filters);"
         "import fastdl; print(before == warnings.filters)"
-    )
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "True"

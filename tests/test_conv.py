@@ -78,9 +78,9 @@ class Case:
     def weight_grad(self, x, g):
         padded = np.pad(np.float64(x), ((0, 0), (0, 0), *self.padding))
         g = g.reshape(g.shape[0], self.groups, -1, *self.y_shape[2:])
-        return np.einsum(
-            "ngcpqrs,ngkpq->gkcrs", self.windows(padded), g, optimize=True
-        ).reshape(self.w_shape)
+        return np.einsum("ngcpqrs,ngkpq->gkcrs", self.windows(padded), g, optimize=True).reshape(
+            self.w_shape
+        )
 
     @property
     def options(self):

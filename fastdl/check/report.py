@@ -49,7 +49,9 @@ class Report:
             table.add_row(t.op, t.kernel, t.isa, str(t.cases), failed, f"{t.ratio:.3g}")
         self.console.print(table)
         for failure in failures[:MOST_FAILURES]:
-            self.console.print(f"FAILED {failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+            self.console.print(
+                f"FAILED {failure}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
         if len(failures) > MOST_FAILURES:
             self.console.print(f"... and {len(failures) - MOST_FAILURES} more failures")
         cases = sum(t.cases for t in tallies)

@@ -301,10 +301,7 @@ erf = _unary("erf", _erf_vjp, "x")
 
 
 def _cast_shape(x: Any, dtype: Any) -> Plan:
-    try:
-        wanted = as_dtype(dtype)
-    except DTypeError as error:
-        raise DTypeError(f"cast: {error}") from None
+    wanted = as_dtype(dtype, "cast: dtype")
     return Plan((Out(x.shape, wanted, is_channels_last(x)),), (x,), {"dtype": wanted.name})
 
 

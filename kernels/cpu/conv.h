@@ -55,11 +55,11 @@ struct LastChunk {
 // image where a single one would leave the last panel mostly empty.
 struct FirstPlan {
   int64_t phase;
-  int64_t images, panels;         // panels in that many images
-  int64_t tile, tiles;            // output channels of a tile; tiles of K
-  bool direct;                    // a tile's pixels are neighbours in y
-  int64_t block_c, block_t;       // terms of a block: channels x taps
-  int64_t chunk_panels;           // at most so many at once
+  int64_t images, panels;    // panels in that many images
+  int64_t tile, tiles;       // output channels of a tile; tiles of K
+  bool direct;               // a tile's pixels are neighbours in y
+  int64_t block_c, block_t;  // terms of a block: channels x taps
+  int64_t chunk_panels;      // at most so many at once
 };
 struct FirstChunk {
   int64_t g, image0, image1, panel0, panel1, tile0, tile1;
