@@ -319,6 +319,8 @@ bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
 py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
   Array in[2];
   int64_t slot;
+  // torch subtracts no bools; a Python one would pass here as a number.
+  if (op == Binary::sub && (PyBool_Check(x.ptr()) || PyBool_Check(y.ptr()))) return declined();
   if (!pair(x, y, in[0], in[1], &slot)) return declined();
   const bool compares = op >= Binary::eq && op <= Binary::le;
   const DType dtype = in[0].dtype;
