@@ -9,7 +9,7 @@ from fastdl.spec import OPS
 def check_gradients(name, arrays, step=1e-6, **options):
     """Every vjp of an op, by one random projection of the output and one direction per array.
 
-    The ops checked here are linear in each array, so the central difference has no truncation error:
+    The ops checked here are linear in each array, so a central difference has no truncation error:
     what is left is rounding, about the unit over the step, relative to the terms.
     """
     spec, rng = OPS[name], np.random.default_rng(len(name))

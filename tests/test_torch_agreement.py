@@ -1,11 +1,9 @@
-"""Random calls of products, convolution and pooling, here and in torch.
-
-Results, gradients, formats and refusals agree; `agreement.py` says how closely.
-"""
+"""Random calls of products, convolution and pooling, here and in torch: results, gradients,
+formats and refusals agree (`product_agreement.py` says how closely)."""
 
 import numpy as np
 import pytest
-from agreement import FLOATS, check_products, draw, pick, same
+from product_agreement import FLOATS, check_products, draw, pick, same
 
 import fastdl
 import fastdl.functional as F

@@ -6,7 +6,7 @@ measured in ULP against torch in float64.
 
 import numpy as np
 import pytest
-from agreement import FLOATS, UNIT, check_products, draw, ours, same, theirs, within
+from product_agreement import FLOATS, UNIT, check_products, draw, ours, same, theirs, within
 
 import fastdl
 import fastdl.functional as F

@@ -282,7 +282,7 @@ def _unary(name: str, vjp: Any, saved: str = "", floats: bool = True) -> OpSpec:
     )
 
 
-neg = _unary("neg", lambda saved, g: (neg(g),), floats=False)
+neg: OpSpec = _unary("neg", lambda saved, g: (neg(g),), floats=False)
 relu = _unary("relu", lambda saved, g: (relu_backward(g, saved.y),), "y", floats=False)
 exp = _unary("exp", lambda saved, g: (mul(g, saved.y),), "y")
 log = _unary("log", lambda saved, g: (div(g, saved.x),), "x")
@@ -301,11 +301,11 @@ erf = _unary("erf", _erf_vjp, "x")
 
 
 def _cast_shape(x: Any, dtype: Any) -> Plan:
-    wanted = as_dtype(dtype)
+    wanted = as_dtype(dtype, "cast: dtype")
     return Plan((Out(x.shape, wanted, is_channels_last(x)),), (x,), {"dtype": wanted.name})
 
 
-cast = op(
+cast: OpSpec = op(
     name="cast",
     family="elementwise",
     signature="x; dtype -> y",
@@ -433,10 +433,10 @@ def _activation_backward(name: str, vjp: Any, saves: tuple[str, ...], bound: Any
     )
 
 
-relu_backward = _activation_backward("relu_backward", _relu_backward_vjp, ("y",), exact)
-tanh_backward = _activation_backward(
+relu_backward: OpSpec = _activation_backward("relu_backward", _relu_backward_vjp, ("y",), exact)
+tanh_backward: OpSpec = _activation_backward(
     "tanh_backward", _tanh_backward_vjp, ("g", "y"), bounded(lambda g, y: g * (1 - y * y))
 )
-sigmoid_backward = _activation_backward(
+sigmoid_backward: OpSpec = _activation_backward(
     "sigmoid_backward", _sigmoid_backward_vjp, ("g", "y"), bounded(lambda g, y: g * (y * (1 - y)))
 )

@@ -41,7 +41,7 @@ def cat(*tensors: np.ndarray, dim: int, out: Any = None) -> np.ndarray:
 def _needs_gather(index: Any) -> str | None:
     items = index if isinstance(index, tuple) else (index,)
     for i in items:
-        if isinstance(i, (np.ndarray, list)) or isinstance(i, (bool, np.bool_)):
+        if isinstance(i, (np.ndarray, list, bool, np.bool_)):
             return "an array or a bool in the index"
     return None
 
