@@ -1,5 +1,5 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import elementwise, matmul, shape
+from . import conv, elementwise, loss, matmul, optim, reduce, shape, softmax
 
-__all__ = ["elementwise", "matmul", "shape"]
+__all__ = ["conv", "elementwise", "loss", "matmul", "optim", "reduce", "shape", "softmax"]
