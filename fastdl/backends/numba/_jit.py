@@ -96,7 +96,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def _after_fork() -> None:
     """A child has none of its parent's threads, and may have copied a lock somebody held."""
-    global _pool, _lock  # noqa: PLW0603
+    global _pool, _lock
     _pool, _lock = None, threading.RLock()
 
 
