@@ -50,7 +50,7 @@ class Jitted:
                 scope[name] = scope[name].compiled()
         resolved = FunctionType(f.__code__, scope, f.__name__, f.__defaults__)
         resolved.__module__, resolved.__qualname__ = f.__module__, f.__qualname__
-        options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
         try:
             return numba.njit(cache=True, **options)(resolved)
         except RuntimeError:  # no folder to keep the cache in
