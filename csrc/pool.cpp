@@ -231,15 +231,17 @@ void for_bands(const Call& call, Plane&& plane, Last&& last) {
   const double bytes = sizeof(T) * (elements + taps / 4);
   const int64_t group = bytes < kChunkBytes ? int64_t(kChunkBytes / bytes) : 1;
   const int64_t wanted = std::min<int64_t>(int64_t(bytes / kChunkBytes) + 1, rows);
-  const int64_t band = ((rows + wanted - 1) / wanted + w.sh - 1) / w.sh * w.sh;
+  // Bands repeat the rows their windows share, so they are tall beside those.
+  const int64_t tall = std::max((rows + wanted - 1) / wanted, 4 * (w.kh - 1) * w.dh);
+  const int64_t band = (std::min(tall, rows) + w.sh - 1) / w.sh * w.sh;
   const int64_t bands = (rows + band - 1) / band, groups = (images + group - 1) / group;
 
   const int64_t plane_bytes = plane_kernels<T>().work_bytes(w);
-  const int64_t row_elements = w.OW * channels;
   parallel_for(groups * bands, double(images) * bytes * 0.02, [&](int64_t chunk) {
     const int64_t from = chunk % bands * band, to = std::min(from + band, rows);
     const int64_t end = std::min((chunk / bands + 1) * group, images);
     const Reach reach(call, from, to);
+    const int64_t work_size = w.OW * channels * (call.x && call.g ? reach.last - reach.first : 1);
     // Transposed copies of the bands: of x, g and the result, whose rows are w.W or w.OW long.
     const int64_t out_width = call.y ? w.OW : w.W;
     const int64_t x_size = call.x ? (reach.bottom - reach.top) * w.W * channels : 0;
@@ -247,7 +249,7 @@ void for_bands(const Call& call, Plane&& plane, Last&& last) {
     const int64_t out_size = (to - from) * out_width * channels;
     const int64_t copies = transposed ? x_size + g_size + out_size : 0;
     const Scratch scratch(transposed || call.channels_last
-                              ? static_cast<size_t>((row_elements + copies) * sizeof(T) +
+                              ? static_cast<size_t>((work_size + copies) * sizeof(T) +
                                                     (transposed ? out_size * 8 : 0))
                               : static_cast<size_t>(plane_bytes));
     for (int64_t i = chunk / bands * group; i < end; ++i) {
@@ -265,7 +267,7 @@ void for_bands(const Call& call, Plane&& plane, Last&& last) {
         continue;
       }
       const int64_t planes = std::min<int64_t>(C - c, channels);
-      T* next = scratch.template as<T>() + row_elements;
+      T* next = scratch.template as<T>() + work_size;
       const auto copy_in = [&](Image<const T>& in, const Array& a, int64_t top, int64_t bottom) {
         if (bottom <= top) return;
         const int64_t width = a.shape[3], row = width * channels;
@@ -383,8 +385,8 @@ py::object max_pool2d_backward(py::handle g_, py::handle x_, py::handle kernel_s
         [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
           plane_kernels<T>().max_backward(w, m.x, m.g, m.out, from, to, work);
         },
-        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T*) {
-          last_kernels<T>().max_backward(w, channels, m.x, m.g, m.out, from, to);
+        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T* work) {
+          last_kernels<T>().max_backward(w, channels, m.x, m.g, m.out, from, to, work);
         });
   });
   return object;

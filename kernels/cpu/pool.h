@@ -71,7 +71,8 @@ struct PoolKernels {
   PoolOf<double> f64;
 };
 
-// Channels-last, one image. `work` holds OW * channels elements.
+// Channels-last, one image. `work` holds OW * channels elements for every row of windows over the
+// band, and for one.
 template <class T>
 struct PoolLastOf {
   void (*max)(const Window&, int64_t channels, Image<const T> x, Image<T> y, int64_t first,
@@ -80,7 +81,7 @@ struct PoolLastOf {
                     int64_t first, int64_t last);
   // dx has adjacent rows.
   void (*max_backward)(const Window&, int64_t channels, Image<const T> x, Image<const T> g,
-                       Image<T> dx, int64_t first, int64_t last);
+                       Image<T> dx, int64_t first, int64_t last, T* work);
   void (*avg)(const Window&, int64_t channels, Image<const T> x, Image<T> y, Divisors<T> by,
               int64_t first, int64_t last);
   void (*avg_backward)(const Window&, int64_t channels, Image<const T> g, Image<T> dx,
