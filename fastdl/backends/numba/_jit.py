@@ -50,7 +50,7 @@ class Jitted:
                 scope[name] = scope[name].compiled()
         resolved = FunctionType(f.__code__, scope, f.__name__, f.__defaults__)
         resolved.__module__, resolved.__qualname__ = f.__module__, f.__qualname__
-        options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
         try:
             return numba.njit(cache=True, **options)(resolved)
         except RuntimeError:  # no folder to keep the cache in
@@ -85,7 +85,7 @@ def split(kernel: Jitted, count: int, nanoseconds: float, *args: Any) -> None:
 
 
 def _threads() -> ThreadPoolExecutor:
-    global _pool
+    global _pool  # noqa: PLW0603
     with _lock:
         if _pool is None:
             from concurrent.futures import ThreadPoolExecutor
