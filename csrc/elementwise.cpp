@@ -20,7 +20,8 @@ namespace {
 
 constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
 constexpr int64_t kShortRow = 64;            // elements below which several rows share a loop
-constexpr int64_t kChunk = 1 << 15;          // elements of a task
+constexpr double kTaskNanoseconds = 20e3;    // of a task, where there is work for several
+constexpr int64_t kSmallestTask = 1 << 13;   // elements
 constexpr int64_t kStreamBytes = 16 << 20;   // outputs from here on bypass the caches
 constexpr int64_t kTransposeAtLeast = 4096;  // elements for which a transposing copy pays
 
@@ -37,14 +38,23 @@ struct Stage {
   }
 };
 
+// Elements of a task: from the shape and the op, never from the number of threads.
+int64_t task_size(const Plan& p, double nanoseconds) {
+  const int64_t size = p.size();
+  const auto limit =
+      static_cast<int64_t>(kTaskNanoseconds / nanoseconds * static_cast<double>(size));
+  return std::max<int64_t>(kSmallestTask, std::min(limit, size / 4) / 1024 * 1024);
+}
+
 // Runs body(stage, pointers, n) over pieces of at most `piece` steps of the innermost dimension,
 // each `width` elements, on the pool when it pays.
 template <class Body>
-void for_each_piece(const Plan& p, int64_t piece, int64_t width, double nanoseconds, Body&& body) {
+void for_each_piece(const Plan& p, int64_t piece, int64_t width, int64_t task, double nanoseconds,
+                    Body&& body) {
   const int last = p.ndim - 1;
   const int64_t length = p.shape[last], pieces = (length + piece - 1) / piece;
   const int64_t units = p.size() / length * pieces;
-  const int64_t units_of_chunk = std::max<int64_t>(1, kChunk / (std::min(piece, length) * width));
+  const int64_t units_of_chunk = std::max<int64_t>(1, task / (std::min(piece, length) * width));
   const auto chunk = [&](int64_t c) {
     Stage stage;
     const int64_t first = c * units_of_chunk, end = std::min(units, first + units_of_chunk);
@@ -88,6 +98,7 @@ void for_each_piece(const Plan& p, int64_t piece, int64_t width, double nanoseco
 // does an output that is to bypass the caches.
 void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds) {
   const auto& kernels = FD_TABLE(elementwise);
+  const int64_t task = task_size(p, nanoseconds);
   const int last = p.ndim - 1;
   const int64_t length = p.shape[last];
   const bool rows = p.ndim > 1 && length < kShortRow;
@@ -107,7 +118,7 @@ void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds
   const bool stream = !staged[0] && p.size() * p.item[0] >= kStreamBytes && (rows || length >= 512);
 
   if (!any_staged && !stream) {
-    for_each_piece(p, kChunk, 1, nanoseconds, [=](Stage&, char* const* at, int64_t n) {
+    for_each_piece(p, task, 1, task, nanoseconds, [=](Stage&, char* const* at, int64_t n) {
       loop(at[0], reinterpret_cast<const void* const*>(at + 1), n);
     });
     return;
@@ -116,28 +127,30 @@ void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds
   if (rows) --outer.ndim;
   const int64_t width = rows ? length : 1;
   const int64_t block = kBlockBytes / *std::max_element(p.item, p.item + p.operands) / width;
-  for_each_piece(outer, block, width, nanoseconds, [&](Stage& stage, char* const* at, int64_t n) {
-    const int64_t count = rows ? n : 1, columns = rows ? length : n;
-    const void* in[kMaxOperands];
-    for (int k = 1; k < p.operands; ++k) {
-      in[k - 1] = staged[k] ? stage.block[k] : at[k];
-      if (!staged[k]) continue;
-      // The same row for all rows is staged once.
-      if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n) continue;
-      stage.held[k] = at[k];
-      stage.held_rows[k] = n;
-      kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
-                                             p.stride[k][last], count, columns);
-    }
-    loop(staged[0] || stream ? stage.block[0] : at[0], in, count * columns);
-    if (staged[0]) {
-      kernels.strided[size_index(p.item[0])](at[0], row_stride(0), p.stride[0][last],
-                                             stage.block[0], columns, 1, count, columns);
-    } else if (stream) {
-      kernels.stream(at[0], stage.block[0], count * columns * p.item[0]);
-      stage.fence = kernels.fence;
-    }
-  });
+  for_each_piece(
+      outer, block, width, task, nanoseconds, [&](Stage& stage, char* const* at, int64_t n) {
+        const int64_t count = rows ? n : 1, columns = rows ? length : n;
+        const void* in[kMaxOperands];
+        for (int k = 1; k < p.operands; ++k) {
+          in[k - 1] = staged[k] ? stage.block[k] : at[k];
+          if (!staged[k]) continue;
+          // The same row for all rows is staged once.
+          if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n)
+            continue;
+          stage.held[k] = at[k];
+          stage.held_rows[k] = n;
+          kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
+                                                 p.stride[k][last], count, columns);
+        }
+        loop(staged[0] || stream ? stage.block[0] : at[0], in, count * columns);
+        if (staged[0]) {
+          kernels.strided[size_index(p.item[0])](at[0], row_stride(0), p.stride[0][last],
+                                                 stage.block[0], columns, 1, count, columns);
+        } else if (stream) {
+          kernels.stream(at[0], stage.block[0], count * columns * p.item[0]);
+          stage.fence = kernels.fence;
+        }
+      });
 }
 
 // The dimension other than the innermost along which operand k is contiguous, or -1.
@@ -162,9 +175,10 @@ void copy(Plan p, double nanoseconds) {
         !rows && out_step == 1 && in_step == 1 && p.size() * item >= kStreamBytes && columns >= 512;
     Plan outer = p;
     if (rows) --outer.ndim;
+    const int64_t task = task_size(p, nanoseconds);
     const int64_t out_row = rows ? p.stride[0][last - 1] : 0;
     const int64_t in_row = rows ? p.stride[1][last - 1] : 0;
-    for_each_piece(outer, rows ? kChunk / columns : kChunk, rows ? columns : 1, nanoseconds,
+    for_each_piece(outer, rows ? task / columns : task, rows ? columns : 1, task, nanoseconds,
                    [&](Stage& stage, char* const* at, int64_t n) {
                      if (stream) {
                        kernels.stream(at[0], at[1], n * item);
@@ -305,6 +319,8 @@ bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
 py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
   Array in[2];
   int64_t slot;
+  // torch subtracts no bools; a Python one would pass here as a number.
+  if (op == Binary::sub && (PyBool_Check(x.ptr()) || PyBool_Check(y.ptr()))) return declined();
   if (!pair(x, y, in[0], in[1], &slot)) return declined();
   const bool compares = op >= Binary::eq && op <= Binary::le;
   const DType dtype = in[0].dtype;
