@@ -114,28 +114,6 @@ void clear(const Array& y) {
   });
 }
 
-// A channels-last copy of x, dense.
-template <class T>
-void to_channels_last(Array& x, T* to) {
-  const auto pack = [] {
-    if constexpr (sizeof(T) == 4)
-      return FD_TABLE(matmul).f32.pack;
-    else
-      return FD_TABLE(matmul).f64.pack;
-  }();
-  const int64_t C = x.shape[1], H = x.shape[2], W = x.shape[3];
-  const Array from = x;
-  parallel_for(x.shape[0] * H, double(x.size()), [&](int64_t i) {
-    pack(W, static_cast<int>(C), from.ptr<T>() + i / H * from.stride[0] + i % H * from.stride[2],
-         from.stride[1], from.stride[3], to + i * W * C, static_cast<int>(C));
-  });
-  x.data = to;
-  x.stride[0] = H * W * C;
-  x.stride[1] = 1;
-  x.stride[2] = W * C;
-  x.stride[3] = C;
-}
-
 std::vector<Tap> window(const Array& w, const Options& o) {
   std::vector<Tap> taps;
   for (int64_t r = 0; r < w.shape[2]; ++r)
@@ -188,13 +166,8 @@ void set_image(Conv<T>& v, const Array& x) {
 // Runs x * w -> y, with y's strides deciding the path; x comes as it is.
 template <class T>
 void run(const Array& x, const Array& y, Conv<T> v) {
-  const bool last = is_channels_last(y) && y.stride[1] == 1;
-  Array image = x;
-  const bool copied = last && x.stride[1] != 1;
-  const Scratch copy(copied ? static_cast<size_t>(x.size()) * sizeof(T) : 0);
-  if (copied) to_channels_last(image, copy.template as<T>());
-  set_image(v, image);
-  convolve(v, last);
+  set_image(v, x);
+  convolve(v, is_channels_last(y) && y.stride[1] == 1);
 }
 
 template <class T>

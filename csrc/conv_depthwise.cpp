@@ -104,7 +104,8 @@ void depthwise_weight_grad(const Conv<T>& v, bool channels_last, T* dw) {
   // Chunks of units that share staged images, as far as there are enough chunks; and of images, at
   // most 64 so that sums stay short.
   const double one = flops(v) / double(v.N * plan.units);
-  const int64_t images = balanced(v.N, std::clamp<int64_t>(v.N * plan.units / 16, 1, 64));
+  const int64_t units = v.K > 1 ? 1 : plan.units;  // outputs of one input stay together
+  const int64_t images = balanced(v.N, std::clamp<int64_t>(v.N * units / 16, 1, 64));
   const int64_t parts = ceil_div(v.N, images), unit = v.taps * ops.lanes;
   const int64_t enough = std::max<int64_t>(1, plan.units * parts / 16);
   const int64_t wanted = std::max<int64_t>(1, int64_t(kChunkFlops / (one * double(images))));
