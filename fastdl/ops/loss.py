@@ -225,12 +225,14 @@ def _distribution_bounded(
         t = np.expand_dims(target, dim)
         kept = zeros + (t != ignore_index)
         q = x.exactly((np.arange(classes).reshape(along) == t) * kept)
-        chosen = q if weight is None else q * weight.reshape(*along)
+        chosen = q if weight is None else (q * weight.reshape(*along)).where(q.value != 0)
         # Counts are exact below 2^p; weights are summed over the positions.
         divisor = chosen.sum(depth=0 if weight is None else None)
+    counts = q.value != 0
     if smoothing:
         q = q * (1 - smoothing) + x.exactly(kept) * (smoothing / classes)
-    return (q if weight is None else q * weight.reshape(*along)), divisor
+        counts = kept != 0
+    return (q if weight is None else (q * weight.reshape(*along)).where(counts)), divisor
 
 
 def _loss_bounded(

@@ -15,9 +15,13 @@ def _depth(terms: int) -> int:
     return max(class_depth(terms), sum_depth(terms))
 
 
+def _declines(x: Any, target: Any, weight: Any, **options: Any) -> str | None:
+    return "target of probabilities" if target.dtype.kind == "f" else None
+
+
 @kernel(
     "cross_entropy", backend="native", dtypes=("float32", "float64", "int64"), depth=_depth,
-    out=True, direct=True,
+    out=True, direct=True, declines=_declines,
 )  # fmt: skip
 def cross_entropy(
     x: Any, target: Any = None, weight: Any = None, *more: Any,
@@ -33,6 +37,7 @@ def cross_entropy(
 @kernel(
     "cross_entropy_backward", backend="native", dtypes=("float32", "float64", "int64"),
     depth=_depth, out=True, direct=True,
+    declines=lambda g, *arrays, **options: _declines(*arrays, **options),
 )  # fmt: skip
 def cross_entropy_backward(
     g: Any, x: Any = None, target: Any = None, weight: Any = None, *more: Any,

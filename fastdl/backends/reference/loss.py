@@ -17,20 +17,24 @@ from .softmax import log_softmax
 
 def _distribution(
     x: Any, target: Any, weight: Any, ignore_index: int, smoothing: float
-) -> tuple[Any, Any]:
-    """q, in x's shape, and the divisor D of the mean."""
+) -> tuple[Any, Any, Any]:
+    """q, in x's shape; where it takes part (elsewhere it is 0); the divisor D of the mean."""
     dim = min(1, x.ndim - 1)
     classes = x.shape[dim]
     along = (classes,) + (1,) * (x.ndim - 1 - dim)
     w = np.ones(along, x.dtype) if weight is None else weight.reshape(along)
     share = x.dtype.type(smoothing) / classes
     if target.dtype.kind == "f":
-        return w * ((1 - smoothing) * target + share), np.array(x.size // max(classes, 1), x.dtype)
+        q = w * ((1 - smoothing) * target + share)
+        return q, np.True_, np.array(x.size // max(classes, 1), x.dtype)
     t = np.expand_dims(target, dim)
     kept = t != ignore_index
     chosen = (np.arange(classes).reshape(along) == t) & kept
-    q = np.where(chosen, w * (1 - smoothing), np.zeros_like(w)) + np.where(kept, w * share, 0)
-    return q, np.sum(np.where(chosen, w, np.zeros_like(w)))
+    zero = np.zeros_like(w)
+    q = np.where(chosen, w * (1 - smoothing), zero)
+    if smoothing:
+        q = q + np.where(kept, w * share, zero)
+    return q, kept if smoothing else chosen, np.sum(np.where(chosen, w, zero))
 
 
 def cross_entropy(
@@ -38,11 +42,10 @@ def cross_entropy(
 ) -> Any:
     """The loss of each position, their sum, or their weighted mean."""
     dim = min(1, x.ndim - 1)
-    q, divisor = _distribution(x, target, weight, ignore_index, label_smoothing)
+    q, counts, divisor = _distribution(x, target, weight, ignore_index, label_smoothing)
     product = q * log_softmax(x, dim=dim)
-    if target.dtype.kind != "f":  # a class of no probability costs nothing, even at log p = −inf
-        product = np.where(q == 0, np.zeros_like(product), product)
-    loss = -np.sum(product, axis=dim)
+    # A class that does not count costs nothing, even at log p = −inf.
+    loss = -np.sum(np.where(counts, product, np.zeros_like(product)), axis=dim)
     if reduction == "none":
         return loss
     return np.sum(loss) if reduction == "sum" else np.sum(loss) / divisor
@@ -60,8 +63,12 @@ def cross_entropy_backward(
 ) -> Any:
     """dx_nc = (softmax(x)_nc · Σ_k q_nk − q_nc) · g_n, over D for the mean."""
     dim = min(1, x.ndim - 1)
-    q, divisor = _distribution(x, target, weight, ignore_index, label_smoothing)
+    q, _, divisor = _distribution(x, target, weight, ignore_index, label_smoothing)
     scale = np.expand_dims(g, dim) if reduction == "none" else g
     if reduction == "mean":
         scale = scale / divisor
-    return (np.exp(log_softmax(x, dim=dim)) * np.sum(q, axis=dim, keepdims=True) - q) * scale
+    d = np.exp(log_softmax(x, dim=dim)) * np.sum(q, axis=dim, keepdims=True) - q
+    if target.dtype.kind == "f":
+        return d * scale
+    # Nothing comes back to an ignored position, whatever g is.
+    return np.where(np.expand_dims(target != ignore_index, dim), d * scale, d)
