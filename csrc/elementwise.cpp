@@ -1,5 +1,5 @@
-// Elementwise operations: argument checks, broadcasting, and how arrays of any strides are cut into
-// the contiguous runs that kernels/cpu/elementwise.inc computes.
+// Elementwise operations: how arrays of any strides are cut into the contiguous runs that
+// kernels/cpu/elementwise.inc computes, and the argument checks of what Python calls.
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
@@ -12,150 +12,20 @@
 #include "array.h"
 #include "isa.h"
 #include "memory.h"
+#include "plan.h"
 #include "threads.h"
 
 namespace fd {
 namespace {
 
-constexpr int kMaxOperands = 4;              // the output is operand 0
 constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
 constexpr int64_t kShortRow = 64;            // elements below which several rows share a loop
-constexpr int64_t kChunk = 1 << 15;          // elements of a task
+constexpr double kTaskNanoseconds = 20e3;    // of a task, where there is work for several
+constexpr int64_t kSmallestTask = 1 << 13;   // elements
 constexpr int64_t kStreamBytes = 16 << 20;   // outputs from here on bypass the caches
 constexpr int64_t kTransposeAtLeast = 4096;  // elements for which a transposing copy pays
 
 int size_index(int64_t item) { return item == 1 ? 0 : item == 4 ? 1 : 2; }
-
-// What is iterated over: dimensions from outermost to innermost with every operand's strides.
-struct Plan {
-  int operands;
-  int ndim = 0;
-  int64_t shape[kMaxDims];
-  char* data[kMaxOperands];
-  int64_t item[kMaxOperands];
-  int64_t stride[kMaxOperands][kMaxDims];  // in elements
-
-  int64_t size() const {
-    int64_t n = 1;
-    for (int i = 0; i < ndim; ++i) n *= shape[i];
-    return n;
-  }
-};
-
-// The shape that n arrays broadcast to; false when they do not.
-bool broadcast(const Array* in, int n, int& ndim, int64_t* shape) {
-  ndim = 0;
-  for (int k = 0; k < n; ++k) ndim = std::max(ndim, in[k].ndim);
-  for (int i = 0; i < ndim; ++i) shape[i] = 1;
-  for (int k = 0; k < n; ++k) {
-    int64_t* tail = shape + ndim - in[k].ndim;
-    for (int i = 0; i < in[k].ndim; ++i) {
-      if (in[k].shape[i] == tail[i] || in[k].shape[i] == 1) continue;
-      if (tail[i] != 1) return false;
-      tail[i] = in[k].shape[i];
-    }
-  }
-  return true;
-}
-
-bool same_shape(const Array& a, int ndim, const int64_t* shape) {
-  return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape);
-}
-
-// Dimensions from the outermost to the innermost by the strides of `a`. Like NumPy's K order:
-// dimensions of stride 0 stay where they are among the others.
-void memory_order(const Array& a, int* order) {
-  for (int i = 0; i < a.ndim; ++i) {
-    int at = i;
-    for (int j = i - 1; j >= 0; --j) {
-      const int64_t outer = std::abs(a.stride[order[j]]), inner = std::abs(a.stride[i]);
-      if (a.shape[i] == 1 || a.shape[order[j]] == 1 || outer == 0 || inner == 0) continue;
-      if (outer >= inner) break;
-      at = j;
-    }
-    for (int j = i; j > at; --j) order[j] = order[j - 1];
-    order[at] = i;
-  }
-}
-
-// Does every index of `a` have an element of its own? (false: perhaps not)
-bool separate_elements(const Array& a) {
-  int order[kMaxDims];
-  memory_order(a, order);
-  int64_t reach = 0;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    const int d = order[i];
-    if (a.shape[d] == 1) continue;
-    if (std::abs(a.stride[d]) <= reach) return false;
-    reach += (a.shape[d] - 1) * std::abs(a.stride[d]);
-  }
-  return true;
-}
-
-bool same_view(const Array& a, const Array& b) {
-  return a.data == b.data && a.dtype == b.dtype && same_shape(a, b.ndim, b.shape) &&
-         std::equal(a.stride, a.stride + a.ndim, b.stride);
-}
-
-// A new output for these operands, or the checked `out`. Nullptr in the result: declined.
-py::object make_output(const Array* in, int n, DType dtype, int ndim, const int64_t* shape,
-                       py::handle out, Array& o) {
-  if (out.is_none()) {
-    const Array* model = nullptr;
-    for (int k = 0; k < n && !model; ++k)
-      if (same_shape(in[k], ndim, shape)) model = &in[k];
-    if (!model || ndim < 2) return empty(dtype, ndim, shape, o);
-    int order[kMaxDims];
-    memory_order(*model, order);
-    return empty_ordered(dtype, ndim, shape, order, o);
-  }
-  if (!view(out, o) || !o.writeable || o.dtype != dtype || !same_shape(o, ndim, shape)) return {};
-  if (o.size() && !separate_elements(o)) return {};
-  for (int k = 0; k < n; ++k)
-    if (may_overlap(o, in[k]) && !same_view(o, in[k])) return {};
-  return py::reinterpret_borrow<py::object>(out);
-}
-
-// Dimensions sorted by the output's strides, made positive there, those of size 1 dropped, and
-// neighbours merged wherever every operand steps through the two as through one.
-Plan make_plan(const Array& out, const Array* in, int n) {
-  Plan p;
-  p.operands = n + 1;
-  for (int k = 0; k <= n; ++k) {
-    const Array& a = k ? in[k - 1] : out;
-    p.data[k] = a.ptr<char>();
-    p.item[k] = itemsize(a.dtype);
-  }
-  int order[kMaxDims];
-  memory_order(out, order);
-  for (int i = 0; i < out.ndim; ++i) {
-    const int d = order[i];
-    const int64_t size = out.shape[d];
-    if (size == 1) continue;
-    int64_t step[kMaxOperands] = {out.stride[d]};
-    for (int k = 1; k <= n; ++k) {
-      const Array& a = in[k - 1];
-      const int own = d - (out.ndim - a.ndim);
-      step[k] = own < 0 || a.shape[own] == 1 ? 0 : a.stride[own];
-    }
-    if (step[0] < 0)
-      for (int k = 0; k <= n; ++k) {
-        p.data[k] += (size - 1) * step[k] * p.item[k];
-        step[k] = -step[k];
-      }
-    bool merge = p.ndim > 0;
-    for (int k = 0; k <= n && merge; ++k) merge = p.stride[k][p.ndim - 1] == step[k] * size;
-    if (!merge) p.shape[p.ndim++] = 1;
-    p.shape[p.ndim - 1] *= size;
-    for (int k = 0; k <= n; ++k) p.stride[k][p.ndim - 1] = step[k];
-  }
-  if (p.ndim == 0) {  // a single element
-    p.ndim = 1;
-    p.shape[0] = 1;
-    for (int k = 0; k <= n; ++k) p.stride[k][0] = 1;
-  }
-  return p;
-}
 
 // What a task keeps between pieces: blocks of operands, and where their rows came from.
 struct Stage {
@@ -168,14 +38,23 @@ struct Stage {
   }
 };
 
+// Elements of a task: from the shape and the op, never from the number of threads.
+int64_t task_size(const Plan& p, double nanoseconds) {
+  const int64_t size = p.size();
+  const auto limit =
+      static_cast<int64_t>(kTaskNanoseconds / nanoseconds * static_cast<double>(size));
+  return std::max<int64_t>(kSmallestTask, std::min(limit, size / 4) / 1024 * 1024);
+}
+
 // Runs body(stage, pointers, n) over pieces of at most `piece` steps of the innermost dimension,
 // each `width` elements, on the pool when it pays.
 template <class Body>
-void for_each_piece(const Plan& p, int64_t piece, int64_t width, double nanoseconds, Body&& body) {
+void for_each_piece(const Plan& p, int64_t piece, int64_t width, int64_t task, double nanoseconds,
+                    Body&& body) {
   const int last = p.ndim - 1;
   const int64_t length = p.shape[last], pieces = (length + piece - 1) / piece;
   const int64_t units = p.size() / length * pieces;
-  const int64_t units_of_chunk = std::max<int64_t>(1, kChunk / (std::min(piece, length) * width));
+  const int64_t units_of_chunk = std::max<int64_t>(1, task / (std::min(piece, length) * width));
   const auto chunk = [&](int64_t c) {
     Stage stage;
     const int64_t first = c * units_of_chunk, end = std::min(units, first + units_of_chunk);
@@ -219,6 +98,7 @@ void for_each_piece(const Plan& p, int64_t piece, int64_t width, double nanoseco
 // does an output that is to bypass the caches.
 void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds) {
   const auto& kernels = FD_TABLE(elementwise);
+  const int64_t task = task_size(p, nanoseconds);
   const int last = p.ndim - 1;
   const int64_t length = p.shape[last];
   const bool rows = p.ndim > 1 && length < kShortRow;
@@ -237,38 +117,40 @@ void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds
   }
   const bool stream = !staged[0] && p.size() * p.item[0] >= kStreamBytes && (rows || length >= 512);
 
-  Plan outer = p;
-  if (rows) --outer.ndim;
-  const int64_t width = rows ? length : 1;
   if (!any_staged && !stream) {
-    for_each_piece(outer, kChunk, width, nanoseconds, [=](Stage&, char* const* at, int64_t n) {
-      loop(at[0], reinterpret_cast<const void* const*>(at + 1), n * width);
+    for_each_piece(p, task, 1, task, nanoseconds, [=](Stage&, char* const* at, int64_t n) {
+      loop(at[0], reinterpret_cast<const void* const*>(at + 1), n);
     });
     return;
   }
+  Plan outer = p;
+  if (rows) --outer.ndim;
+  const int64_t width = rows ? length : 1;
   const int64_t block = kBlockBytes / *std::max_element(p.item, p.item + p.operands) / width;
-  for_each_piece(outer, block, width, nanoseconds, [&](Stage& stage, char* const* at, int64_t n) {
-    const int64_t count = rows ? n : 1, columns = rows ? length : n;
-    const void* in[kMaxOperands];
-    for (int k = 1; k < p.operands; ++k) {
-      in[k - 1] = staged[k] ? stage.block[k] : at[k];
-      if (!staged[k]) continue;
-      // The same row for all rows is staged once.
-      if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n) continue;
-      stage.held[k] = at[k];
-      stage.held_rows[k] = n;
-      kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
-                                             p.stride[k][last], count, columns);
-    }
-    loop(staged[0] || stream ? stage.block[0] : at[0], in, count * columns);
-    if (staged[0]) {
-      kernels.strided[size_index(p.item[0])](at[0], row_stride(0), p.stride[0][last],
-                                             stage.block[0], columns, 1, count, columns);
-    } else if (stream) {
-      kernels.stream(at[0], stage.block[0], count * columns * p.item[0]);
-      stage.fence = kernels.fence;
-    }
-  });
+  for_each_piece(
+      outer, block, width, task, nanoseconds, [&](Stage& stage, char* const* at, int64_t n) {
+        const int64_t count = rows ? n : 1, columns = rows ? length : n;
+        const void* in[kMaxOperands];
+        for (int k = 1; k < p.operands; ++k) {
+          in[k - 1] = staged[k] ? stage.block[k] : at[k];
+          if (!staged[k]) continue;
+          // The same row for all rows is staged once.
+          if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n)
+            continue;
+          stage.held[k] = at[k];
+          stage.held_rows[k] = n;
+          kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
+                                                 p.stride[k][last], count, columns);
+        }
+        loop(staged[0] || stream ? stage.block[0] : at[0], in, count * columns);
+        if (staged[0]) {
+          kernels.strided[size_index(p.item[0])](at[0], row_stride(0), p.stride[0][last],
+                                                 stage.block[0], columns, 1, count, columns);
+        } else if (stream) {
+          kernels.stream(at[0], stage.block[0], count * columns * p.item[0]);
+          stage.fence = kernels.fence;
+        }
+      });
 }
 
 // The dimension other than the innermost along which operand k is contiguous, or -1.
@@ -293,9 +175,10 @@ void copy(Plan p, double nanoseconds) {
         !rows && out_step == 1 && in_step == 1 && p.size() * item >= kStreamBytes && columns >= 512;
     Plan outer = p;
     if (rows) --outer.ndim;
+    const int64_t task = task_size(p, nanoseconds);
     const int64_t out_row = rows ? p.stride[0][last - 1] : 0;
     const int64_t in_row = rows ? p.stride[1][last - 1] : 0;
-    for_each_piece(outer, rows ? kChunk / columns : kChunk, rows ? columns : 1, nanoseconds,
+    for_each_piece(outer, rows ? task / columns : task, rows ? columns : 1, task, nanoseconds,
                    [&](Stage& stage, char* const* at, int64_t n) {
                      if (stream) {
                        kernels.stream(at[0], at[1], n * item);
@@ -436,6 +319,8 @@ bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
 py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
   Array in[2];
   int64_t slot;
+  // torch subtracts no bools; a Python one would pass here as a number.
+  if (op == Binary::sub && (PyBool_Check(x.ptr()) || PyBool_Check(y.ptr()))) return declined();
   if (!pair(x, y, in[0], in[1], &slot)) return declined();
   const bool compares = op >= Binary::eq && op <= Binary::le;
   const DType dtype = in[0].dtype;

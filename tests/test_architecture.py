@@ -83,7 +83,8 @@ def test_no_stem_of_its_own(folder):
 
 def test_native_stems():
     known = FAMILIES | {"vec", "math", "table", "bfloat16", "roofline"}
-    assert {p.stem for p in (ROOT / "kernels/cpu").iterdir()} <= known
+    # conv_grad is a part of conv
+    assert {p.stem.partition("_")[0] for p in (ROOT / "kernels/cpu").iterdir()} <= known
 
 
 def test_no_python_in_kernels():
@@ -113,7 +114,8 @@ def test_import_is_light():
     """`import fastdl` leaves Numba, torch, rich and ml_dtypes alone."""
     code = (
         "import sys, fastdl;"
-        "print([m for m in ('numba', 'torch', 'rich', 'ml_dtypes', 'matplotlib') if m in sys.modules])"
+        "heavy = ('numba', 'torch', 'rich', 'ml_dtypes', 'matplotlib');"
+        "print([m for m in heavy if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]", out.stdout

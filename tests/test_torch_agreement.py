@@ -1,5 +1,5 @@
-"""Random calls of products, convolution and pooling, here and in torch: results, gradients, formats,
-and refusals agree (`agreement.py` says how closely)."""
+"""Random calls of products, convolution and pooling, here and in torch: results, gradients,
+formats and refusals agree (`product_agreement.py` says how closely)."""
 
 import numpy as np
 import pytest

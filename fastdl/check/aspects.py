@@ -108,7 +108,7 @@ _RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def bits(spec: OpSpec, kernel: Kernel, sample: Sample, dtype: str, seed: int) -> Found:
-    """Poisoned allocator, repeats, thread counts, alignment and `out=` leave every bit as it was."""
+    """Poisoned allocator, repeats, thread counts, alignment and `out=` leave every bit alone."""
     rng = fills.seeded(seed, spec.name, sample.name, dtype, "bits")
     case = Case(spec, planned(spec, sample.build(rng, dtype, fills.normal), sample))
     plan = case.plan
@@ -235,8 +235,8 @@ def gradients(spec: OpSpec, backend: str, sample: Sample, dtype: str, seed: int)
 def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
     """The reference's vjp against a central difference of the reference in a random direction.
 
-    The difference is taken in extended precision with steps of 2^-17 and 2^-18, extrapolated, so its
-    own relative error is some 1e-13; 1e-9 of the sum of magnitudes is asked.
+    The difference is taken in extended precision with steps of 2^-17 and 2^-18, extrapolated, so
+    its own relative error is some 1e-13; 1e-9 of the sum of magnitudes is asked.
     """
     rng = fills.seeded(seed, spec.name, sample.name, "differences")
     arrays = sample.build(rng, "float64", fills.moderate)

@@ -185,7 +185,7 @@ def _where_shape(cond: Any, a: Any, b: Any) -> Plan:
         raise DTypeError(f"where: cond: got {got}, want a bool array")
     common = broadcast("where", *(x.shape for x in (cond, a, b) if isinstance(x, np.ndarray)))
     dtype = result_type(a, b)
-    out = Out(common, dtype, _format(common, a, b, cond))
+    out = Out(common, dtype, _format(common, cond, a, b))
     return Plan((out,), (cond, promoted("where", a, dtype), promoted("where", b, dtype)))
 
 
@@ -331,7 +331,8 @@ cast: OpSpec = op(
         ),
     ),
     bad_inputs=(
-        *UNARY_BAD[:4],
+        BadInput("not an array", lambda: (([1.0],), {"dtype": "int64"}), DTypeError),
+        BadInput("complex", lambda: ((np.zeros(3, complex),), {"dtype": "int64"}), DTypeError),
         BadInput("complex dtype", lambda: ((_f32(3),), {"dtype": "complex64"}), DTypeError),
         BadInput("unknown dtype", lambda: ((_f32(3),), {"dtype": "float99"}), DTypeError),
     ),

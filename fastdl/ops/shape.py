@@ -370,7 +370,7 @@ def _setitem_shape(x: Any, value: Any, index: Any) -> Plan:
     if source.size != math.prod(trimmed) or broadcast("setitem", trimmed, place) != place:
         raise ShapeError(f"setitem: value has shape {source.shape}, want one that fills {place}")
     out = Out(x.shape, x.dtype, is_channels_last(x))
-    return Plan((out,), (x, source), {"index": canonical})
+    return Plan((out,), (x, source.reshape(trimmed)), {"index": canonical})
 
 
 def _setitem_vjp(saved: Any, g: Any) -> tuple[Any, ...]:

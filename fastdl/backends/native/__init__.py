@@ -1,5 +1,5 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import conv, elementwise, shape
+from . import conv, elementwise, matmul, shape
 
-__all__ = ["conv", "elementwise", "shape"]
+__all__ = ["conv", "elementwise", "matmul", "shape"]
