@@ -203,20 +203,20 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
           const bool own = !b_in_place && !b_ahead;
           Scratch packed(own ? sizeof(T) * (last - first) * nr * k_size : 0);
           if (own) pack_panels(k0, k1, first, last, packed.as<T>());
-          for (int64_t p = first; p < last; ++p) {
-            const int64_t j = p * nr;
-            const T* panel = b_in_place ? b.at(k0, j)
-                             : b_ahead  ? packed_b.as<T>() + (p - p0) * nr * k_size
-                                        : packed.as<T>() + (p - first) * nr * k_size;
-            const int columns = static_cast<int>(std::min(nr, n - j));
-            for (int64_t t = 0; t < tiles; ++t) {
-              const int64_t i = i0 + cut(i1 - i0, tiles, t);
-              const int rows = static_cast<int>(i0 + cut(i1 - i0, tiles, t + 1) - i);
-              const Rows<T> from = a_ahead
-                                       ? Rows<T>{packed_a.as<T>() + (i - i_base) * k_size, 1, rows}
-                                       : Rows<T>{a.at(i, k0), a.row_stride, a.column_stride};
+          for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t i = i0 + cut(i1 - i0, tiles, t);
+            const int rows = static_cast<int>(i0 + cut(i1 - i0, tiles, t + 1) - i);
+            const Rows<T> from = a_ahead
+                                     ? Rows<T>{packed_a.as<T>() + (i - i_base) * k_size, 1, rows}
+                                     : Rows<T>{a.at(i, k0), a.row_stride, a.column_stride};
+            for (int64_t p = first; p < last; ++p) {
+              const int64_t j = p * nr;
+              const T* panel = b_in_place ? b.at(k0, j)
+                               : b_ahead  ? packed_b.as<T>() + (p - p0) * nr * k_size
+                                          : packed.as<T>() + (p - first) * nr * k_size;
               kernels.tile(k_size, from, panel, b_in_place ? b.row_stride : nr, !b_in_place,
-                           c.at(i, j), c.row_stride, rows, columns, at(block, i, j));
+                           c.at(i, j), c.row_stride, rows, static_cast<int>(std::min(nr, n - j)),
+                           at(block, i, j));
             }
           }
         });
