@@ -6,9 +6,9 @@
 //   blocked    sums in blocks of kc terms; B packed in panels, by the chunk that uses them when one
 //              block of rows covers m, ahead of all chunks otherwise
 //   + A packed from 256^3 on, or where its strides are bad for the tile
-// The blocks of a sum are added in order, so its tree is as deep as the longest block, min(k, 512),
-// and one addition for each further block of 256 or more: min(k, 512 + k / 256) for both dtypes
-// and every instruction set; `linear` adds the bias, 1 more.
+// Blocks of a sum are as long as each other, at most 512 terms, and added in order, so the tree of
+// a sum of k terms is at most min(k, 512 + k / 512) deep, for both dtypes and every instruction
+// set; `linear` adds the bias, 1 more.
 #include "matmul.h"
 
 #include <algorithm>
