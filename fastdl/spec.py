@@ -288,7 +288,7 @@ def kernel(
 
     def attach(fn: Callable[..., Any]) -> Callable[..., Any]:
         config.register_backend(backend)
-        label = name or getattr(fn, "__name__", "kernel")
+        label = str(name or getattr(fn, "__name__", "kernel"))
         new = Kernel(op, backend, label, fn, tuple(dtypes), depth, out, direct, declines)
         KERNELS.setdefault(op, {}).setdefault(backend, []).insert(0, new)
         if op in OPS:
@@ -342,23 +342,40 @@ class OpSpec:
     scalars: bool = False
     elementwise: bool = False
     direct: Callable[..., Any] | None = field(default=None, init=False)
+    array_counts: frozenset[int] = field(default=frozenset(), init=False)
+    option_names: frozenset[str] = field(default=frozenset(), init=False)
 
-    # Both take (spec, arrays, options, out=None). Set by the layers above, which this one cannot name.
+    # Both take (spec, arrays, options, out=None); the layers above set them, whom none here names.
     run_arrays: ClassVar[Callable[..., Any]]  # dispatch.run
     run: ClassVar[Callable[..., Any]]  # autograd.run, which knows Tensors
 
+    def __post_init__(self) -> None:
+        arguments = self.signature.arrays
+        least = sum(not a.optional for a in arguments)
+        self.array_counts = frozenset(range(least, len(arguments) + 1))
+        self.option_names = frozenset(self.signature.options)
+
     def __call__(self, *arrays: Any, out: Any = None, **options: Any) -> Any:
         """Runs the op; see the module's docstring and `fastdl.functional` for the public face."""
-        if self.direct is not None and config.forced_backend.get() is None:
-            result = self.direct(*arrays, out=out, **options)
+        if self._may_go_direct(arrays, options):
+            result = self.direct(*arrays, out=out, **options)  # type: ignore[misc]
             if result is not NotImplemented:
                 return result
         return OpSpec.run(self, arrays, options, out)
 
+    def _may_go_direct(self, arrays: Sequence[Any], options: dict[str, Any]) -> bool:
+        """Is there a direct kernel, no forced backend, and a call of the signature's form?"""
+        return (
+            self.direct is not None
+            and config.forced_backend.get() is None
+            and len(arrays) in self.array_counts
+            and (not options or options.keys() <= self.option_names)
+        )
+
     def call_arrays(self, arrays: Sequence[Any], options: dict[str, Any]) -> Any:
         """Runs the op on arrays only, without a tape."""
-        if self.direct is not None and config.forced_backend.get() is None:
-            result = self.direct(*arrays, out=None, **options)
+        if self._may_go_direct(arrays, options):
+            result = self.direct(*arrays, out=None, **options)  # type: ignore[misc]
             if result is not NotImplemented:
                 return result
         return OpSpec.run_arrays(self, arrays, options)

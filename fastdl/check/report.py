@@ -49,12 +49,15 @@ class Report:
             table.add_row(t.op, t.kernel, t.isa, str(t.cases), failed, f"{t.ratio:.3g}")
         self.console.print(table)
         for failure in failures[:MOST_FAILURES]:
-            self.console.print(f"FAILED {failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+            self.console.print(
+                f"FAILED {failure}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
         if len(failures) > MOST_FAILURES:
             self.console.print(f"... and {len(failures) - MOST_FAILURES} more failures")
         cases = sum(t.cases for t in tallies)
         rest = f"; {left} tasks left at the deadline" if left else ""
         replay = f"fastdl check --seed {self.seed}"
         self.console.print(
-            f"{cases} cases in {took:.1f} s, {len(failures)} failed{rest} (mode {self.mode}, {replay})"
+            f"{cases} cases in {took:.1f} s, {len(failures)} failed{rest}"
+            f" (mode {self.mode}, {replay})"
         )

@@ -9,13 +9,12 @@ import numpy as np
 
 from .. import _native
 
-_NATIVE = frozenset(("bool", "uint8", "int32", "int64", "float32", "float64"))
-
 
 def empty(shape: Sequence[int], dtype: np.dtype, channels_last: bool = False) -> np.ndarray:
-    """An uninitialised array of the allocator; channels_last (4-D) lays it out as NHWC in memory."""
-    if dtype.name in _NATIVE:
-        return _native.empty(tuple(shape), dtype.name, channels_last)
+    """An uninitialised array of the allocator; channels_last (4-D) makes it NHWC in memory."""
+    array = _native.empty(tuple(shape), dtype, channels_last)
+    if array is not NotImplemented:
+        return array
     if channels_last:
         n, c, h, w = shape
         return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)

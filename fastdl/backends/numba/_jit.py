@@ -50,7 +50,7 @@ class Jitted:
                 scope[name] = scope[name].compiled()
         resolved = FunctionType(f.__code__, scope, f.__name__, f.__defaults__)
         resolved.__module__, resolved.__qualname__ = f.__module__, f.__qualname__
-        options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+        options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False}
         try:
             return numba.njit(cache=True, **options)(resolved)
         except RuntimeError:  # no folder to keep the cache in
@@ -85,7 +85,7 @@ def split(kernel: Jitted, count: int, nanoseconds: float, *args: Any) -> None:
 
 
 def _threads() -> ThreadPoolExecutor:
-    global _pool  # noqa: PLW0603
+    global _pool
     with _lock:
         if _pool is None:
             from concurrent.futures import ThreadPoolExecutor
@@ -96,7 +96,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def _after_fork() -> None:
     """A child has none of its parent's threads, and may have copied a lock somebody held."""
-    global _pool, _lock  # noqa: PLW0603
+    global _pool, _lock
     _pool, _lock = None, threading.RLock()
 
 
