@@ -1,8 +1,9 @@
 """Builds the one extension module, fastdl._native.
 
 Every kernels/cpu/FAMILY.inc is compiled once per instruction set, through a two-line unit written
-here into the build folder; csrc/*.cpp is compiled once, for the baseline. No unit sees -march=native
-or -ffast-math. An object is rebuilt only when a file it includes has changed (gcc's depfiles).
+here into the build folder; csrc/*.cpp is compiled once, for the baseline. No unit sees
+-march=native or -ffast-math. An object is rebuilt only when a file it includes has
+changed (gcc's depfiles).
 """
 
 import os
@@ -25,8 +26,8 @@ if X86:
 # Families whose kernels exist for one instruction set only.
 ONLY = {"bfloat16": ["avx512_bf16"]}
 COMMON = [
-    "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math",
-    "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-psabi", "-pthread",
+    "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
+    "-fno-trapping-math", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-psabi", "-pthread",
 ]  # fmt: skip
 
 
@@ -91,7 +92,10 @@ setup(
           for path in sorted((ROOT / "fastdl").glob("*/**/__init__.py"))),
     ],
     package_dir={"fastdl.kernels": "kernels"},
-    package_data={"fastdl": ["py.typed"], "fastdl.kernels": ["cuda/*.cu", "cuda/*.cuh"]},
+    package_data={
+        "fastdl": ["py.typed", "_native.pyi"],
+        "fastdl.kernels": ["cuda/*.cu", "cuda/*.cuh"],
+    },
     include_package_data=False,
     ext_modules=[
         Pybind11Extension(

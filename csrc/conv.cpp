@@ -114,28 +114,6 @@ void clear(const Array& y) {
   });
 }
 
-// A channels-last copy of x, dense.
-template <class T>
-void to_channels_last(Array& x, T* to) {
-  const auto pack = [] {
-    if constexpr (sizeof(T) == 4)
-      return FD_TABLE(matmul).f32.pack;
-    else
-      return FD_TABLE(matmul).f64.pack;
-  }();
-  const int64_t C = x.shape[1], H = x.shape[2], W = x.shape[3];
-  const Array from = x;
-  parallel_for(x.shape[0] * H, double(x.size()), [&](int64_t i) {
-    pack(W, static_cast<int>(C), from.ptr<T>() + i / H * from.stride[0] + i % H * from.stride[2],
-         from.stride[1], from.stride[3], to + i * W * C, static_cast<int>(C));
-  });
-  x.data = to;
-  x.stride[0] = H * W * C;
-  x.stride[1] = 1;
-  x.stride[2] = W * C;
-  x.stride[3] = C;
-}
-
 std::vector<Tap> window(const Array& w, const Options& o) {
   std::vector<Tap> taps;
   for (int64_t r = 0; r < w.shape[2]; ++r)
@@ -188,21 +166,15 @@ void set_image(Conv<T>& v, const Array& x) {
 // Runs x * w -> y, with y's strides deciding the path; x comes as it is.
 template <class T>
 void run(const Array& x, const Array& y, Conv<T> v) {
-  const bool last = is_channels_last(y) && y.stride[1] == 1;
-  Array image = x;
-  const bool copied = last && x.stride[1] != 1;
-  const Scratch copy(copied ? static_cast<size_t>(x.size()) * sizeof(T) : 0);
-  if (copied) to_channels_last(image, copy.template as<T>());
-  set_image(v, image);
-  convolve(v, last);
+  set_image(v, x);
+  convolve(v, is_channels_last(y) && y.stride[1] == 1);
 }
 
 template <class T>
 void forward(const Array& x, const Array& w, const Array* bias, const Array& y, const Options& o) {
   std::vector<T> dense;
   if (bias)
-    for (int64_t k = 0; k < w.shape[0]; ++k)
-      dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
+    for (int64_t k = 0; k < w.shape[0]; ++k) dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
   const T* b = bias ? dense.data() : nullptr;
   const std::vector<Tap> taps = window(w, o);
   Conv<T> v = describe<T>(x, w, y, o, taps);
@@ -293,7 +265,7 @@ py::object conv2d(py::handle x, py::handle w, py::handle bias, py::handle stride
     if (ba.shape[0] != wa.shape[0]) return declined();
   }
   int64_t shape[4] = {xa.shape[0], wa.shape[0], o.outputs(0, xa.shape[2], wa.shape[2]),
-                            o.outputs(1, xa.shape[3], wa.shape[3])};
+                      o.outputs(1, xa.shape[3], wa.shape[3])};
   const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
   const int64_t ws[4] = {wa.shape[0], wa.shape[1], wa.shape[2], wa.shape[3]};
   if (!fits(xs, ws, shape, o)) return declined();
@@ -336,15 +308,16 @@ py::object conv2d_input_grad(py::handle g, py::handle w, py::handle input_size, 
   return dx;
 }
 
-py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size,
-                              py::handle stride, py::handle padding, py::handle dilation,
-                              py::handle groups, bool channels_last, py::handle out) {
+py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size, py::handle stride,
+                              py::handle padding, py::handle dilation, py::handle groups,
+                              bool channels_last, py::handle out) {
   Array xa, ga, dwa;
   Options o;
   int64_t kernel[2];
   if (!view(x, xa) || !view(g, ga) || xa.ndim != 4 || ga.ndim != 4) return declined();
   if (!is_float(xa, xa.dtype) || ga.dtype != xa.dtype) return declined();
-  if (!o.read(stride, padding, dilation, groups) || !pair(kernel_size, 1, kernel)) return declined();
+  if (!o.read(stride, padding, dilation, groups) || !pair(kernel_size, 1, kernel))
+    return declined();
   const int64_t shape[4] = {ga.shape[1], xa.shape[1] / o.groups, kernel[0], kernel[1]};
   const int64_t xs[4] = {xa.shape[0], xa.shape[1], xa.shape[2], xa.shape[3]};
   const int64_t gs[4] = {ga.shape[0], ga.shape[1], ga.shape[2], ga.shape[3]};

@@ -3,8 +3,8 @@
 #include "../kernels/cpu/conv.h"
 
 namespace fd {
-// Runs v over its groups: in tiles of pixels x channels if `channels_last` (then xc and yk are 1, or
-// there is one channel), else in tiles of channels x pixels (any strides).
+// Runs v over its groups: in tiles of pixels x channels if `channels_last` (then xc and yk are 1,
+// or there is one channel), else in tiles of channels x pixels (any strides).
 template <class T>
 void convolve(const Conv<T>& v, bool channels_last);
 

@@ -55,8 +55,7 @@ struct Planned : DepthPlan {
 
     for (int64_t t = 0; t < v.taps; ++t) {
       const int64_t y = v.tap[t].dy - dy0, x = v.tap[t].dx - dx0;
-      offsets.push_back(y * row +
-                        (last ? x * N : x % v.stride_w * columns + x / v.stride_w));
+      offsets.push_back(y * row + (last ? x * N : x % v.stride_w * columns + x / v.stride_w));
     }
     offset = offsets.data();
     row_sites = last ? v.Q : ceil_div(v.Q, N);
@@ -64,8 +63,8 @@ struct Planned : DepthPlan {
       for (int64_t i = 0; i < row_sites; ++i) {
         const int64_t x = last ? i * v.stride_w * N : i * N;
         const int64_t y = last ? i * v.yq : i * N * v.yq;
-        all_sites.push_back({p * v.stride_h * row + x, p * v.yp + y,
-                             int(last ? N : std::min(N, v.Q - i * N))});
+        all_sites.push_back(
+            {p * v.stride_h * row + x, p * v.yp + y, int(last ? N : std::min(N, v.Q - i * N))});
       }
     }
     sites = all_sites.data();
@@ -76,8 +75,9 @@ struct Planned : DepthPlan {
 
 template <class T>
 bool is_depthwise(const Conv<T>& v, bool channels_last) {
-  if (v.C != 1 || v.groups == 1 || v.taps > kConvChain) return false;
-  return !channels_last || (v.K == 1 && v.xg == 1 && v.yg == 1);
+  if (v.C != 1 || v.taps > kConvChain) return false;
+  if (channels_last) return v.groups > 1 && v.K == 1 && v.xg == 1 && v.yg == 1;
+  return v.groups > 1;
 }
 
 template <class T>
@@ -101,17 +101,24 @@ template <class T>
 void depthwise_weight_grad(const Conv<T>& v, bool channels_last, T* dw) {
   const auto& ops = kernels<T>();
   const Planned<T> plan(v, channels_last);
-  // At most 64 images in a part, so that sums stay short; more parts where there are few units.
-  const int64_t images =
-      balanced(v.N, std::clamp<int64_t>(v.N * plan.units / 16, 1, 64));
+  // Chunks of units that share staged images, as far as there are enough chunks; and of images, at
+  // most 64 so that sums stay short.
+  const double one = flops(v) / double(v.N * plan.units);
+  const int64_t units = v.K > 1 ? 1 : plan.units;  // outputs of one input stay together
+  const int64_t images = balanced(v.N, std::clamp<int64_t>(v.N * units / 16, 1, 64));
   const int64_t parts = ceil_div(v.N, images), unit = v.taps * ops.lanes;
+  const int64_t enough = std::max<int64_t>(1, plan.units * parts / 16);
+  const int64_t wanted = std::max<int64_t>(1, int64_t(kChunkFlops / (one * double(images))));
+  const int64_t chunk_units = balanced(plan.units, std::min({plan.units, enough, wanted}));
+  const int64_t splits = ceil_div(plan.units, chunk_units);
   const Scratch scratch(static_cast<size_t>(parts * plan.units * unit) * sizeof(T));
   T* const sums = scratch.template as<T>();
-  parallel_for(parts * plan.units, 4 * nanoseconds(v), [&](int64_t i) {
-    const int64_t n = i / plan.units * images;
+  parallel_for(parts * splits, 4 * nanoseconds(v), [&](int64_t i) {
+    const int64_t n = i / splits * images, first = i % splits * chunk_units;
     const Scratch workspace(static_cast<size_t>(ops.workspace(v, plan)) * sizeof(T));
-    ops.grad(v, plan, n, std::min(n + images, v.N), i % plan.units, sums + i * unit,
-             workspace.template as<T>());
+    ops.grad(v, plan, n, std::min(n + images, v.N), first,
+             std::min(first + chunk_units, plan.units),
+             sums + (i / splits * plan.units + first) * unit, workspace.template as<T>());
   });
   for (int64_t i = 0; i < plan.units; ++i)
     ops.grad_finish(v, plan, i, sums + i * unit, parts, plan.units * unit, dw);

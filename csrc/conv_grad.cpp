@@ -12,8 +12,8 @@
 namespace fd {
 namespace {
 
-constexpr int64_t kEnoughChunks = 16;  // fewer leave threads idle at the end
-constexpr double kLongestChunk = 2e9;  // floating-point operations, some 10 ms
+constexpr int64_t kEnoughChunks = 16;    // fewer leave threads idle at the end
+constexpr double kLongestChunk = 2e9;    // floating-point operations, some 10 ms
 constexpr int64_t kTileBytes = 1 << 20;  // of the padded image in a block of a tile
 
 template <class T>
@@ -63,18 +63,21 @@ GradPlan make_plan(const Conv<T>& v) {
 template <class T>
 void convolve_weight_grad(const Conv<T>& v, T* dw) {
   const bool last = v.xg == 1 && v.yg == 1 && v.groups > 1;
-  if (is_depthwise(v, last)) return depthwise_weight_grad(v, last, dw);
+  // One input channel, as of a first layer on grey images, is depthwise with a multiplier.
+  const bool grey = v.C == 1 && v.groups == 1 && v.yq == 1 && v.taps <= kConvChain && v.taps > 1;
+  if (grey || is_depthwise(v, last)) return depthwise_weight_grad(v, last, dw);
   const auto& ops = kernels<T>();
   const auto& mm = gemm<T>();
   const GradPlan plan = make_plan(v);
 
-  // A chunk is some 70 x 64 channels, so that a packed pixel is used often, and a part of the
-  // blocks where that alone gives too few chunks.
-  const int64_t chunk_tiles = balanced(plan.tiles, 5), chunk_panels = balanced(plan.panels, 2);
+  // A chunk is some 70 x 64 channels, twice that for a single tap, so that a packed pixel is used
+  // often; and a part of the blocks where that alone gives too few chunks.
+  const int64_t times = plan.taps == 1 ? 2 : 1;
+  const int64_t chunk_tiles = balanced(plan.tiles, 5 * times);
+  const int64_t chunk_panels = balanced(plan.panels, 2 * times);
   const int64_t across = ceil_div(plan.tiles, chunk_tiles);
   const int64_t down = ceil_div(plan.panels, chunk_panels);
-  const int64_t blocks =
-      ceil_div(v.N * v.P, plan.block_rows) * ceil_div(v.Q, plan.block_cols);
+  const int64_t blocks = ceil_div(v.N * v.P, plan.block_rows) * ceil_div(v.Q, plan.block_cols);
   const int64_t units = v.groups * across * down;
   const int64_t wanted =
       std::max(ceil_div(kEnoughChunks, units), int64_t(flops(v) / double(units) / kLongestChunk));

@@ -28,6 +28,9 @@ const MatmulKernels<T>& gemm() {
 
 // Fewer chunks than this leave threads idle at the end.
 constexpr int64_t kEnoughChunks = 16;
+// Input channels whose weights are packed at once: their pages fit in the TLB where each has its
+// own.
+constexpr int64_t kPackedChannels = 32;
 // Work worth a chunk of its own, in floating-point operations.
 constexpr double kChunkFlops = 4e6;
 
@@ -72,7 +75,8 @@ void run_last(Conv<T> v) {
   const auto collide = [&](int64_t pixel) { return pixel * v.stride_w % page == 0; };
 
   LastPlan plan;
-  plan.staged = padded || (collide(v.xw) && v.K > mm.nr);
+  plan.staged = padded || v.xc != 1 || (collide(v.xw) && v.K > mm.nr);
+  plan.turned = v.yk != 1;
   plan.dy0 = e.dy0;
   plan.dx0 = e.dx0;
 
@@ -109,19 +113,22 @@ void run_last(Conv<T> v) {
   const int64_t panels = ceil_div(v.K, mm.nr), terms = v.C * v.taps;
   const Scratch packed(static_cast<size_t>(v.groups * panels * terms * mm.nr) * sizeof(T));
   T* const weights = packed.template as<T>();
-  parallel_for(v.groups * panels, double(v.groups * panels * terms * mm.nr), [&](int64_t i) {
-    ops.last_pack(v, i / panels, i % panels, weights + i * terms * mm.nr);
+  const int64_t parts = ceil_div(v.C, kPackedChannels);
+  parallel_for(v.groups * parts, double(v.groups * panels * terms * mm.nr), [&](int64_t i) {
+    const int64_t g = i / parts, c = i % parts * kPackedChannels;
+    ops.last_pack(v, g, c, std::min(c + kPackedChannels, v.C),
+                  weights + g * panels * terms * mm.nr);
   });
 
   const int64_t rows = ceil_div(v.P, plan.chunk_p), columns = ceil_div(v.Q, plan.chunk_q);
   const int64_t chunks = v.groups * v.N * rows * columns;
   const int64_t most = chunks < kEnoughChunks ? ceil_div(panels * chunks, kEnoughChunks) : panels;
-  const int64_t chunk_panels = balanced(panels, std::min(panels, most));
-  const int64_t splits = ceil_div(panels, chunk_panels);
+  plan.chunk_panels = balanced(panels, std::min(panels, most));
+  const int64_t splits = ceil_div(panels, plan.chunk_panels);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
     LastChunk c;
-    c.panel0 = i % splits * chunk_panels;
-    c.panel1 = std::min(c.panel0 + chunk_panels, panels);
+    c.panel0 = i % splits * plan.chunk_panels;
+    c.panel1 = std::min(c.panel0 + plan.chunk_panels, panels);
     i /= splits;
     c.q0 = i % columns * plan.chunk_q;
     c.q1 = std::min(c.q0 + plan.chunk_q, v.Q);
@@ -187,25 +194,35 @@ void run_first(Conv<T> v) {
   plan.tile = balanced(v.K, mm.mr);
   plan.tiles = ceil_div(v.K, plan.tile);
   plan.block_t = balanced(v.taps, kConvChain);
-  plan.block_c = plan.block_t < v.taps ? 1 : balanced(v.C, std::max<int64_t>(1, kConvChain / v.taps));
-  plan.chunk_panels = v.taps > 4096 ? 1 : balanced(plan.panels, 8);
+  plan.block_c =
+      plan.block_t < v.taps ? 1 : balanced(v.C, std::max<int64_t>(1, kConvChain / v.taps));
+
+  // Up to eight panels share a tile of weights brought into the first cache; fewer, down to two,
+  // where there would be too few chunks.
+  const int64_t batches = ceil_div(v.N, plan.images);  // of images
+  const int64_t enough = v.groups * batches * plan.panels / kEnoughChunks;
+  plan.chunk_panels = v.taps > 4096 ? 1 : balanced(plan.panels, std::clamp<int64_t>(enough, 2, 8));
 
   const Scratch packed(static_cast<size_t>(v.groups * v.K * terms) * sizeof(T));
   T* const weights = packed.template as<T>();
-  parallel_for(v.groups * plan.tiles, double(v.groups * v.K * terms), [&](int64_t i) {
-    const int64_t g = i / plan.tiles, tile = i % plan.tiles;
-    ops.first_pack(v, plan, g, tile, weights + (g * v.K + tile * plan.tile) * terms);
+  const int64_t across = ceil_div(v.taps, plan.block_t);
+  const int64_t blocks = ceil_div(v.C, plan.block_c) * across;
+  parallel_for(v.groups * blocks, double(v.groups * v.K * terms), [&](int64_t i) {
+    const int64_t g = i / blocks;
+    const int64_t c = i % blocks / across * plan.block_c, t = i % across * plan.block_t;
+    ops.first_pack(v, plan, g, c, t, weights + (g * terms + c * v.taps + t) * v.K);
   });
 
   const int64_t groups_of_panels = ceil_div(plan.panels, plan.chunk_panels);
-  const int64_t batches = ceil_div(v.N, plan.images);  // of images
   const double one = 2.0 * double(terms) * double(v.K) * double(plan.chunk_panels * mm.nr);
-  const int64_t wanted = int64_t(std::clamp(kChunkFlops / std::max(one, 1.0), 1.0, double(batches)));
+  const int64_t wanted =
+      int64_t(std::clamp(kChunkFlops / std::max(one, 1.0), 1.0, double(batches)));
   const int64_t spare = std::max<int64_t>(1, v.groups * groups_of_panels * batches / kEnoughChunks);
   const int64_t chunk_batches = balanced(batches, std::min(wanted, spare));
   const int64_t runs = ceil_div(batches, chunk_batches);
   const int64_t chunks = v.groups * groups_of_panels * runs;
-  const int64_t most = chunks < kEnoughChunks ? ceil_div(plan.tiles * chunks, kEnoughChunks) : plan.tiles;
+  const int64_t most =  // each split gathers the panels again
+      chunks < kEnoughChunks / 2 ? ceil_div(2 * plan.tiles * chunks, kEnoughChunks) : plan.tiles;
   const int64_t chunk_tiles = balanced(plan.tiles, std::min(plan.tiles, most));
   const int64_t splits = ceil_div(plan.tiles, chunk_tiles);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
@@ -225,13 +242,21 @@ void run_first(Conv<T> v) {
   });
 }
 
+// In NCHW, are two transpositions cheaper than gathering every tap, and are vectors of channels
+// full?
+template <class T>
+bool worth_turning(const Conv<T>& v) {
+  const int64_t lanes = gemm<T>().nr / 2, used = ceil_div(v.K, lanes) * lanes;
+  return v.taps >= 4 && v.C >= 4 && v.xw == 1 && v.yq == 1 && 4 * v.K >= 3 * used;
+}
+
 }  // namespace
 
 template <class T>
 void convolve(const Conv<T>& v, bool channels_last) {
   if (is_depthwise(v, channels_last))
     convolve_depthwise(v, channels_last);
-  else if (channels_last)
+  else if (channels_last || worth_turning(v))
     run_last(v);
   else
     run_first(v);

@@ -1,171 +1,64 @@
-// Elementwise operations: argument checks, broadcasting, and how arrays of any strides are cut into
-// the contiguous runs that kernels/cpu/elementwise.inc computes.
+// Elementwise operations: how arrays of any strides are cut into the contiguous runs that
+// kernels/cpu/elementwise.inc computes, and the argument checks of what Python calls.
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <optional>
 #include <utility>
 
 #include "../kernels/cpu/elementwise.h"
 #include "array.h"
 #include "isa.h"
 #include "memory.h"
+#include "plan.h"
 #include "threads.h"
 
 namespace fd {
 namespace {
 
-constexpr int kMaxOperands = 4;              // the output is operand 0
 constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
-constexpr int64_t kChunk = 1 << 15;          // elements of a task
+constexpr int64_t kShortRow = 64;            // elements below which several rows share a loop
+constexpr double kTaskNanoseconds = 20e3;    // of a task, where there is work for several
+constexpr int64_t kSmallestTask = 1 << 13;   // elements
 constexpr int64_t kStreamBytes = 16 << 20;   // outputs from here on bypass the caches
 constexpr int64_t kTransposeAtLeast = 4096;  // elements for which a transposing copy pays
 
 int size_index(int64_t item) { return item == 1 ? 0 : item == 4 ? 1 : 2; }
 
-// What is iterated over: dimensions from outermost to innermost with every operand's strides.
-struct Plan {
-  int operands;
-  int ndim = 0;
-  int64_t shape[kMaxDims];
-  char* data[kMaxOperands];
-  int64_t item[kMaxOperands];
-  int64_t stride[kMaxOperands][kMaxDims];  // in elements
-
-  int64_t size() const {
-    int64_t n = 1;
-    for (int i = 0; i < ndim; ++i) n *= shape[i];
-    return n;
+// What a task keeps between pieces: blocks of operands, and where their rows came from.
+struct Stage {
+  alignas(64) char block[kMaxOperands][kBlockBytes];
+  const char* held[kMaxOperands] = {};
+  int64_t held_rows[kMaxOperands];
+  void (*fence)() = nullptr;
+  ~Stage() {
+    if (fence) fence();
   }
 };
 
-// The shape that n arrays broadcast to; false when they do not.
-bool broadcast(const Array* in, int n, int& ndim, int64_t* shape) {
-  ndim = 0;
-  for (int k = 0; k < n; ++k) ndim = std::max(ndim, in[k].ndim);
-  for (int i = 0; i < ndim; ++i) shape[i] = 1;
-  for (int k = 0; k < n; ++k) {
-    int64_t* tail = shape + ndim - in[k].ndim;
-    for (int i = 0; i < in[k].ndim; ++i) {
-      if (in[k].shape[i] == tail[i] || in[k].shape[i] == 1) continue;
-      if (tail[i] != 1) return false;
-      tail[i] = in[k].shape[i];
-    }
-  }
-  return true;
+// Elements of a task: from the shape and the op, never from the number of threads.
+int64_t task_size(const Plan& p, double nanoseconds) {
+  const int64_t size = p.size();
+  const auto limit =
+      static_cast<int64_t>(kTaskNanoseconds / nanoseconds * static_cast<double>(size));
+  return std::max<int64_t>(kSmallestTask, std::min(limit, size / 4) / 1024 * 1024);
 }
 
-bool same_shape(const Array& a, int ndim, const int64_t* shape) {
-  return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape);
-}
-
-// Dimensions from the outermost to the innermost by the strides of `a`. Like NumPy's K order:
-// dimensions of stride 0 stay where they are among the others.
-void memory_order(const Array& a, int* order) {
-  for (int i = 0; i < a.ndim; ++i) {
-    int at = i;
-    for (int j = i - 1; j >= 0; --j) {
-      const int64_t outer = std::abs(a.stride[order[j]]), inner = std::abs(a.stride[i]);
-      if (a.shape[i] == 1 || a.shape[order[j]] == 1 || outer == 0 || inner == 0) continue;
-      if (outer >= inner) break;
-      at = j;
-    }
-    for (int j = i; j > at; --j) order[j] = order[j - 1];
-    order[at] = i;
-  }
-}
-
-// Does every index of `a` have an element of its own? (false: perhaps not)
-bool separate_elements(const Array& a) {
-  int order[kMaxDims];
-  memory_order(a, order);
-  int64_t reach = 0;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    const int d = order[i];
-    if (a.shape[d] == 1) continue;
-    if (std::abs(a.stride[d]) <= reach) return false;
-    reach += (a.shape[d] - 1) * std::abs(a.stride[d]);
-  }
-  return true;
-}
-
-bool same_view(const Array& a, const Array& b) {
-  return a.data == b.data && a.dtype == b.dtype && same_shape(a, b.ndim, b.shape) &&
-         std::equal(a.stride, a.stride + a.ndim, b.stride);
-}
-
-// A new output for these operands, or the checked `out`. Nullptr in the result: declined.
-py::object make_output(const Array* in, int n, DType dtype, int ndim, const int64_t* shape,
-                       py::handle out, Array& o) {
-  if (out.is_none()) {
-    const Array* model = nullptr;
-    for (int k = 0; k < n && !model; ++k)
-      if (same_shape(in[k], ndim, shape)) model = &in[k];
-    if (!model || ndim < 2) return empty(dtype, ndim, shape, o);
-    int order[kMaxDims];
-    memory_order(*model, order);
-    return empty_ordered(dtype, ndim, shape, order, o);
-  }
-  if (!view(out, o) || !o.writeable || o.dtype != dtype || !same_shape(o, ndim, shape)) return {};
-  if (o.size() && !separate_elements(o)) return {};
-  for (int k = 0; k < n; ++k)
-    if (may_overlap(o, in[k]) && !same_view(o, in[k])) return {};
-  return py::reinterpret_borrow<py::object>(out);
-}
-
-// Dimensions sorted by the output's strides, made positive there, those of size 1 dropped, and
-// neighbours merged wherever every operand steps through the two as through one.
-Plan make_plan(const Array& out, const Array* in, int n) {
-  Plan p;
-  p.operands = n + 1;
-  for (int k = 0; k <= n; ++k) {
-    const Array& a = k ? in[k - 1] : out;
-    p.data[k] = a.ptr<char>();
-    p.item[k] = itemsize(a.dtype);
-  }
-  int order[kMaxDims];
-  memory_order(out, order);
-  for (int i = 0; i < out.ndim; ++i) {
-    const int d = order[i];
-    const int64_t size = out.shape[d];
-    if (size == 1) continue;
-    int64_t step[kMaxOperands] = {out.stride[d]};
-    for (int k = 1; k <= n; ++k) {
-      const Array& a = in[k - 1];
-      const int own = d - (out.ndim - a.ndim);
-      step[k] = own < 0 || a.shape[own] == 1 ? 0 : a.stride[own];
-    }
-    if (step[0] < 0)
-      for (int k = 0; k <= n; ++k) {
-        p.data[k] += (size - 1) * step[k] * p.item[k];
-        step[k] = -step[k];
-      }
-    bool merge = p.ndim > 0;
-    for (int k = 0; k <= n && merge; ++k) merge = p.stride[k][p.ndim - 1] == step[k] * size;
-    if (!merge) p.shape[p.ndim++] = 1;
-    p.shape[p.ndim - 1] *= size;
-    for (int k = 0; k <= n; ++k) p.stride[k][p.ndim - 1] = step[k];
-  }
-  if (p.ndim == 0) {  // a single element
-    p.ndim = 1;
-    p.shape[0] = 1;
-    for (int k = 0; k <= n; ++k) p.stride[k][0] = 1;
-  }
-  return p;
-}
-
-// Runs body(pointers, n) over pieces of the innermost dimension, on the pool when it pays.
+// Runs body(stage, pointers, n) over pieces of at most `piece` steps of the innermost dimension,
+// each `width` elements, on the pool when it pays.
 template <class Body>
-void for_each_piece(const Plan& p, double nanoseconds, Body&& body) {
+void for_each_piece(const Plan& p, int64_t piece, int64_t width, int64_t task, double nanoseconds,
+                    Body&& body) {
   const int last = p.ndim - 1;
-  const int64_t length = p.shape[last], pieces = (length + kChunk - 1) / kChunk;
+  const int64_t length = p.shape[last], pieces = (length + piece - 1) / piece;
   const int64_t units = p.size() / length * pieces;
-  const int64_t units_of_chunk = pieces > 1 ? 1 : std::max<int64_t>(1, kChunk / length);
+  const int64_t units_of_chunk = std::max<int64_t>(1, task / (std::min(piece, length) * width));
   const auto chunk = [&](int64_t c) {
+    Stage stage;
     const int64_t first = c * units_of_chunk, end = std::min(units, first + units_of_chunk);
-    int64_t index[kMaxDims], begin = first % pieces * kChunk;
+    int64_t index[kMaxDims], begin = first % pieces * piece;
     char* row[kMaxOperands];
     std::copy(p.data, p.data + p.operands, row);
     int64_t rest = first / pieces;
@@ -177,9 +70,9 @@ void for_each_piece(const Plan& p, double nanoseconds, Body&& body) {
     for (int64_t u = first;;) {
       char* at[kMaxOperands];
       for (int k = 0; k < p.operands; ++k) at[k] = row[k] + begin * p.stride[k][last] * p.item[k];
-      body(at, std::min(kChunk, length - begin));
+      body(stage, at, std::min(piece, length - begin));
       if (++u == end) return;
-      begin += kChunk;
+      begin += piece;
       if (begin < length) continue;
       begin = 0;
       for (int i = last - 1; i >= 0; --i) {
@@ -200,106 +93,124 @@ void for_each_piece(const Plan& p, double nanoseconds, Body&& body) {
   }
 }
 
-// The loop of a plan: operands that are not contiguous pass through blocks in L1, as does an output
-// that is to bypass the caches.
+// Runs a loop over a plan. A piece is a run of the innermost dimension or, where that is short, a
+// block of whole rows. Operands that are not contiguous there pass through blocks in L1, and so
+// does an output that is to bypass the caches.
 void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds) {
   const auto& kernels = FD_TABLE(elementwise);
+  const int64_t task = task_size(p, nanoseconds);
   const int last = p.ndim - 1;
+  const int64_t length = p.shape[last];
+  const bool rows = p.ndim > 1 && length < kShortRow;
+  const auto row_stride = [&](int k) { return rows ? p.stride[k][last - 1] : 0; };
+
   int variant = 0;
   for (int k = 1; k < p.operands; ++k)
-    if (p.stride[k][last] == 0) variant |= 1 << (k - 1);
+    if (p.stride[k][last] == 0 && row_stride(k) == 0) variant |= 1 << (k - 1);
   if (variant >= n_variants || !variants[variant]) variant = 0;
+  const Loop loop = variants[variant];
   bool staged[kMaxOperands], any_staged = false;
   for (int k = 0; k < p.operands; ++k) {
-    const bool scalar = k > 0 && (variant >> (k - 1) & 1);
-    staged[k] = p.shape[last] > 1 && p.stride[k][last] != 1 && !scalar;
+    const bool single = k > 0 && (variant >> (k - 1) & 1);
+    staged[k] = !single && (p.stride[k][last] != 1 || (rows && row_stride(k) != length));
     any_staged = any_staged || staged[k];
   }
-  const Loop loop = variants[variant];
-  const bool stream = !staged[0] && p.size() * p.item[0] >= kStreamBytes && p.shape[last] >= 4096;
+  const bool stream = !staged[0] && p.size() * p.item[0] >= kStreamBytes && (rows || length >= 512);
+
   if (!any_staged && !stream) {
-    for_each_piece(p, nanoseconds, [=](char* const* at, int64_t n) {
+    for_each_piece(p, task, 1, task, nanoseconds, [=](Stage&, char* const* at, int64_t n) {
       loop(at[0], reinterpret_cast<const void* const*>(at + 1), n);
     });
     return;
   }
-  const int64_t widest = *std::max_element(p.item, p.item + p.operands);
-  const int64_t block = kBlockBytes / widest;
-  for_each_piece(p, nanoseconds, [&](char* const* at, int64_t n) {
-    alignas(64) char buffer[kMaxOperands][kBlockBytes];
-    for (int64_t i = 0; i < n; i += block) {
-      const int64_t m = std::min(block, n - i);
-      const void* in[kMaxOperands];
-      for (int k = 1; k < p.operands; ++k) {
-        const int64_t step = p.stride[k][last];
-        in[k - 1] = at[k] + i * step * p.item[k];
-        if (!staged[k]) continue;
-        if (step || i == 0)
-          kernels.strided[size_index(p.item[k])](buffer[k], 1, in[k - 1], step, m);
-        in[k - 1] = buffer[k];
-      }
-      char* out = at[0] + i * p.stride[0][last] * p.item[0];
-      loop(staged[0] || stream ? buffer[0] : out, in, m);
-      if (staged[0])
-        kernels.strided[size_index(p.item[0])](out, p.stride[0][last], buffer[0], 1, m);
-      else if (stream)
-        kernels.stream(out, buffer[0], m * p.item[0]);
-    }
-    if (stream) kernels.fence();
-  });
+  Plan outer = p;
+  if (rows) --outer.ndim;
+  const int64_t width = rows ? length : 1;
+  const int64_t block = kBlockBytes / *std::max_element(p.item, p.item + p.operands) / width;
+  for_each_piece(
+      outer, block, width, task, nanoseconds, [&](Stage& stage, char* const* at, int64_t n) {
+        const int64_t count = rows ? n : 1, columns = rows ? length : n;
+        const void* in[kMaxOperands];
+        for (int k = 1; k < p.operands; ++k) {
+          in[k - 1] = staged[k] ? stage.block[k] : at[k];
+          if (!staged[k]) continue;
+          // The same row for all rows is staged once.
+          if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n)
+            continue;
+          stage.held[k] = at[k];
+          stage.held_rows[k] = n;
+          kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
+                                                 p.stride[k][last], count, columns);
+        }
+        loop(staged[0] || stream ? stage.block[0] : at[0], in, count * columns);
+        if (staged[0]) {
+          kernels.strided[size_index(p.item[0])](at[0], row_stride(0), p.stride[0][last],
+                                                 stage.block[0], columns, 1, count, columns);
+        } else if (stream) {
+          kernels.stream(at[0], stage.block[0], count * columns * p.item[0]);
+          stage.fence = kernels.fence;
+        }
+      });
 }
 
-// The dimension other than the innermost along which operand 1 is contiguous, or -1.
-int transposed_dimension(const Plan& p) {
-  if (p.stride[0][p.ndim - 1] != 1 || p.stride[1][p.ndim - 1] == 1) return -1;
-  for (int i = p.ndim - 2; i >= 0; --i)
-    if (p.stride[1][i] == 1) return i;
+// The dimension other than the innermost along which operand k is contiguous, or -1.
+int transposed_dimension(const Plan& p, int k) {
+  const int last = p.ndim - 1;
+  if (p.stride[0][last] != 1 || p.stride[k][last] == 0 || p.stride[k][last] == 1) return -1;
+  for (int i = last - 1; i >= 0; --i)
+    if (p.stride[k][i] == 1 && p.shape[i] > 1) return i;
   return -1;
 }
 
 // Copies operand 1 to operand 0 of one item size.
 void copy(Plan p, double nanoseconds) {
   const auto& kernels = FD_TABLE(elementwise);
-  const int size = size_index(p.item[0]), last = p.ndim - 1, across = transposed_dimension(p);
+  const int64_t item = p.item[0];
+  const int size = size_index(item), last = p.ndim - 1, across = transposed_dimension(p, 1);
+  const int64_t columns = p.shape[last];
+  const int64_t out_step = p.stride[0][last], in_step = p.stride[1][last];
   if (across < 0) {
-    const int64_t out_step = p.stride[0][last], in_step = p.stride[1][last], item = p.item[0];
+    const bool rows = p.ndim > 1 && columns < kShortRow;
     const bool stream =
-        out_step == 1 && in_step == 1 && p.size() * item >= kStreamBytes && p.shape[last] >= 4096;
-    for_each_piece(p, nanoseconds, [=, &kernels](char* const* at, int64_t n) {
-      if (stream) {
-        kernels.stream(at[0], at[1], n * item);
-        kernels.fence();
-      } else {
-        kernels.strided[size](at[0], out_step, at[1], in_step, n);
-      }
-    });
+        !rows && out_step == 1 && in_step == 1 && p.size() * item >= kStreamBytes && columns >= 512;
+    Plan outer = p;
+    if (rows) --outer.ndim;
+    const int64_t task = task_size(p, nanoseconds);
+    const int64_t out_row = rows ? p.stride[0][last - 1] : 0;
+    const int64_t in_row = rows ? p.stride[1][last - 1] : 0;
+    for_each_piece(outer, rows ? task / columns : task, rows ? columns : 1, task, nanoseconds,
+                   [&](Stage& stage, char* const* at, int64_t n) {
+                     if (stream) {
+                       kernels.stream(at[0], at[1], n * item);
+                       stage.fence = kernels.fence;
+                     } else {
+                       kernels.strided[size](at[0], out_row, out_step, at[1], in_row, in_step,
+                                             rows ? n : 1, rows ? columns : n);
+                     }
+                   });
     return;
   }
-  // The two dimensions of the transpose become tiles of 64 x 64; the others and the grid of tiles
-  // are what is iterated over.
+  // A task transposes 64 rows of the output, tile by tile; the other dimensions number the tasks.
   constexpr int64_t kTile = 64;
-  const int64_t rows = p.shape[across], columns = p.shape[last];
-  const int64_t out_row = p.stride[0][across], in_column = p.stride[1][last];
+  const int64_t rows = p.shape[across], out_row = p.stride[0][across];
   const int64_t row_tiles = (rows + kTile - 1) / kTile;
-  const int64_t column_tiles = (columns + kTile - 1) / kTile;
   p.shape[across] = p.shape[last] = 1;
-  const int64_t batch = p.size();
   const auto task = [&](int64_t c) {
     const int64_t i = c % row_tiles * kTile;
     int64_t rest = c / row_tiles;
-    char* at[2] = {p.data[0] + i * out_row * p.item[0], p.data[1] + i * p.item[0]};
+    char* out = p.data[0] + i * out_row * item;
+    char* in = p.data[1] + i * item;
     for (int d = last; d >= 0; --d) {
       const int64_t index = rest % p.shape[d];
       rest /= p.shape[d];
-      for (int k = 0; k < 2; ++k) at[k] += index * p.stride[k][d] * p.item[0];
+      out += index * p.stride[0][d] * item;
+      in += index * p.stride[1][d] * item;
     }
-    for (int64_t t = 0; t < column_tiles; ++t) {
-      const int64_t j = t * kTile;
-      kernels.transpose[size](at[0] + j * p.item[0], out_row, at[1] + j * in_column * p.item[0],
-                              in_column, std::min(kTile, rows - i), std::min(kTile, columns - j));
-    }
+    for (int64_t j = 0; j < columns; j += kTile)
+      kernels.transpose[size](out + j * item, out_row, in + j * in_step * item, in_step,
+                              std::min(kTile, rows - i), std::min(kTile, columns - j));
   };
-  const int64_t tasks = batch * row_tiles;
+  const int64_t tasks = p.size() * row_tiles;
   if (nanoseconds < kSerialNanoseconds) {
     for (int64_t c = 0; c < tasks; ++c) task(c);
   } else {
@@ -315,8 +226,26 @@ double estimate(const Plan& p, double extra = 0) {
   return static_cast<double>(p.size()) * (bytes * 0.012 + extra);
 }
 
-// An input that runs across the output's memory is first copied into its order: the tiles of a
-// transposing copy touch each cache line once, an elementwise walk once per element.
+// Puts an operand that runs across the output's memory into the output's order: tile by tile a
+// cache line is touched once, where the walk of `run` would touch it once per element.
+void straighten(Plan& p, int k, Scratch& scratch) {
+  Plan t = p;
+  t.operands = 2;
+  t.item[0] = t.item[1] = p.item[k];
+  t.data[0] = scratch.as<char>();
+  t.data[1] = p.data[k];
+  int64_t size = 1;
+  for (int i = p.ndim - 1; i >= 0; --i) {
+    t.stride[1][i] = p.stride[k][i];
+    if (p.stride[k][i] == 0) t.shape[i] = 1;
+    t.stride[0][i] = size;
+    p.stride[k][i] = p.stride[k][i] ? size : 0;
+    size *= t.shape[i];
+  }
+  p.data[k] = t.data[0];
+  copy(t, estimate(t));
+}
+
 py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType dtype,
                   py::handle out, double extra = 0) {
   int ndim;
@@ -327,7 +256,16 @@ py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType 
   if (!result) return declined();
   if (o.size() == 0) return result;
   Plan p = make_plan(o, in, n);
-  run(p, variants, n_variants, estimate(p, extra));
+  const double nanoseconds = estimate(p, extra);
+  std::optional<Scratch> scratch[kMaxOperands];
+  if (p.ndim > 1 && p.size() >= kTransposeAtLeast)
+    for (int k = 1; k <= n; ++k)
+      if (transposed_dimension(p, k) >= 0) {
+        int64_t bytes = p.item[k];
+        for (int i = 0; i < p.ndim; ++i) bytes *= p.stride[k][i] ? p.shape[i] : 1;
+        straighten(p, k, scratch[k].emplace(static_cast<size_t>(bytes)));
+      }
+  run(p, variants, n_variants, nanoseconds);
   return result;
 }
 
@@ -381,6 +319,8 @@ bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
 py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
   Array in[2];
   int64_t slot;
+  // torch subtracts no bools; a Python one would pass here as a number.
+  if (op == Binary::sub && (PyBool_Check(x.ptr()) || PyBool_Check(y.ptr()))) return declined();
   if (!pair(x, y, in[0], in[1], &slot)) return declined();
   const bool compares = op >= Binary::eq && op <= Binary::le;
   const DType dtype = in[0].dtype;
@@ -410,11 +350,23 @@ constexpr std::pair<const char*, DType> kNames[] = {
     {"bool", DType::b8},   {"uint8", DType::u8},    {"int32", DType::i32},
     {"int64", DType::i64}, {"float32", DType::f32}, {"float64", DType::f64}};
 
+py::object copied(const Array& in, const Array& o, py::object result) {
+  if (o.size() == 0 || o.data == in.data) return result;
+  const Plan p = make_plan(o, &in, 1);
+  copy(p, estimate(p));
+  return result;
+}
+
 py::object cast(py::handle x, const char* name, py::handle out) {
   Array in;
   if (!view(x, in)) return declined();
   for (const auto& [known, dtype] : kNames)
     if (std::strcmp(known, name) == 0) {
+      if (dtype == in.dtype) {
+        Array o;
+        py::object result = make_output(&in, 1, dtype, in.ndim, in.shape, out, o);
+        return result ? copied(in, o, std::move(result)) : declined();
+      }
       const auto& kernels = FD_TABLE(elementwise);
       const Loop* loop = &kernels.cast[static_cast<int>(in.dtype)][static_cast<int>(dtype)];
       return launch(loop, 1, &in, 1, dtype, out);
@@ -425,18 +377,9 @@ py::object cast(py::handle x, const char* name, py::handle out) {
 py::object copy_to(py::handle x, py::handle out) {
   Array in, o;
   if (!view(x, in)) return declined();
-  py::object result;
-  if (out.is_none()) {
-    result = empty(in.dtype, in.ndim, in.shape, o);
-  } else {
-    if (!view(out, o) || !same_shape(o, in.ndim, in.shape)) return declined();
-    result = make_output(&in, 1, in.dtype, in.ndim, in.shape, out, o);
-    if (!result) return declined();
-  }
-  if (o.size() == 0 || o.data == in.data) return result;
-  const Plan p = make_plan(o, &in, 1);
-  copy(p, estimate(p));
-  return result;
+  py::object result = out.is_none() ? empty(in.dtype, in.ndim, in.shape, o)
+                                    : make_output(&in, 1, in.dtype, in.ndim, in.shape, out, o);
+  return result ? copied(in, o, std::move(result)) : declined();
 }
 
 }  // namespace

@@ -140,12 +140,33 @@ AxisLoops::AxisLoops(const Loops& loops) {
   if (outer.count) std::copy_n(outer.loop[outer.count - 1].stride, kOperands, step);
 }
 
-bool parse_dim(py::handle dim, int ndim, int& axis) {
-  if (!PyLong_Check(dim.ptr()) || PyBool_Check(dim.ptr())) return false;
+bool parse_bool(py::handle option, bool& value) {
+  value = option.ptr() == Py_True;
+  return PyBool_Check(option.ptr());
+}
+
+bool parse_int(py::handle option, int64_t& value) {
+  if (!PyLong_Check(option.ptr()) || PyBool_Check(option.ptr())) return false;
   int overflow = 0;
-  const long long d = PyLong_AsLongLongAndOverflow(dim.ptr(), &overflow);
+  value = PyLong_AsLongLongAndOverflow(option.ptr(), &overflow);
+  return !overflow;
+}
+
+bool parse_number(py::handle option, double& value) {
+  int64_t whole;
+  if (PyFloat_Check(option.ptr()))
+    value = PyFloat_AS_DOUBLE(option.ptr());
+  else if (parse_int(option, whole))
+    value = static_cast<double>(whole);
+  else
+    return false;
+  return true;
+}
+
+bool parse_dim(py::handle dim, int ndim, int& axis) {
+  int64_t d;
   const int n = ndim ? ndim : 1;
-  if (overflow || d < -n || d >= n) return false;
+  if (!parse_int(dim, d) || d < -n || d >= n) return false;
   axis = static_cast<int>(d < 0 ? d + n : d);
   return true;
 }

@@ -45,6 +45,10 @@ void copy(const Array& from, const Array& to);
 // none.
 bool parse_dims(py::handle dim, int ndim, uint32_t& mask);
 bool parse_dim(py::handle dim, int ndim, int& axis);
+// Options of exactly these Python types; False for others, whose error Python words.
+bool parse_bool(py::handle option, bool& value);
+bool parse_int(py::handle option, int64_t& value);
+bool parse_number(py::handle option, double& value);  // an int or a float
 
 // parallel_for that holds the GIL for small work only.
 template <class F>

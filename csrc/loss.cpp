@@ -14,10 +14,9 @@ namespace {
 constexpr int64_t kChunk = 1 << 14;           // logits of a chunk of parallel work
 constexpr double kNanosecondsPerByte = 0.04;  // where a register is 64 bytes
 
-[[noreturn]] void out_of_range(int64_t value, int64_t classes, int64_t ignore_index) {
-  const std::string text = "cross_entropy: target: got class " + std::to_string(value) +
-                           ", want 0 <= class < " + std::to_string(classes) +
-                           " (or ignore_index, " + std::to_string(ignore_index) + ")";
+[[noreturn]] void out_of_range(const char* op, int64_t value, int64_t classes) {
+  const std::string text = std::string(op) + ": target: got class " + std::to_string(value) +
+                           ", want 0 to " + std::to_string(classes - 1);
   const py::object error = py::module_::import("fastdl.core.errors").attr("IndexRangeError");
   PyErr_SetString(error.ptr(), text.c_str());
   throw py::error_already_set();
@@ -39,8 +38,8 @@ struct Call {
   double denominator = 1;  // of a mean
 
   // False for what is not taken; throws for a target out of range.
-  bool read(py::handle x_object, py::handle target_object, py::handle weight_object, int64_t ignore,
-            const std::string& how, double label_smoothing) {
+  bool read(const char* op, py::handle x_object, py::handle target_object, py::handle weight_object,
+            py::handle ignore, py::handle how, py::handle smooth) {
     if (!view(x_object, x) || !view(target_object, target)) return false;
     if (x.dtype != DType::f32 && x.dtype != DType::f64) return false;
     if (target.dtype != DType::i64 || x.ndim < 1 || target.ndim != x.ndim - 1) return false;
@@ -53,11 +52,13 @@ struct Call {
     if (weighted && (!view(weight_object, weight) || weight.dtype != x.dtype || weight.ndim != 1 ||
                      weight.shape[0] != x.shape[axis]))
       return false;
-    if (how != "mean" && how != "sum" && how != "none") return false;
-    if (!(label_smoothing >= 0 && label_smoothing <= 1)) return false;
-    reduction = how == "mean" ? Reduction::mean : how == "sum" ? Reduction::sum : Reduction::none;
-    ignore_index = ignore;
-    smoothing = label_smoothing;
+    if (!parse_int(ignore, ignore_index) || !parse_number(smooth, smoothing)) return false;
+    if (!(smoothing >= 0 && smoothing <= 1) || !PyUnicode_Check(how.ptr())) return false;
+    const auto is = [&](const char* name) {
+      return PyUnicode_CompareWithASCIIString(how.ptr(), name) == 0;
+    };
+    if (!is("mean") && !is("sum") && !is("none")) return false;
+    reduction = is("mean") ? Reduction::mean : is("sum") ? Reduction::sum : Reduction::none;
 
     memory_order(x, order);
     for (int i = 0, k = 0; i < x.ndim; ++i)
@@ -67,7 +68,7 @@ struct Call {
     int64_t counted = 0;
     for (int64_t i = 0; i < places; ++i) {
       if (t[i] == ignore_index) continue;
-      if (t[i] < 0 || t[i] >= classes) out_of_range(t[i], classes, ignore_index);
+      if (t[i] < 0 || t[i] >= classes) out_of_range(op, t[i], classes);
       ++counted;
     }
     if (x.size() > 0) make_inner_dense(x, order, packed_x);
@@ -134,10 +135,12 @@ void run(const Call& call, void (*kernel)(const LossStrip&), const LossStrip& al
              });
 }
 
-py::object cross_entropy(py::handle x, py::handle target, py::handle weight, int64_t ignore_index,
-                         const std::string& reduction, double label_smoothing, py::handle out) {
+py::object cross_entropy(py::handle x, py::handle target, py::handle weight,
+                         py::handle ignore_index, py::handle reduction, py::handle label_smoothing,
+                         py::handle out) {
   Call call;
-  if (!call.read(x, target, weight, ignore_index, reduction, label_smoothing)) return declined();
+  if (!call.read("cross_entropy", x, target, weight, ignore_index, reduction, label_smoothing))
+    return declined();
   const bool none = call.reduction == Reduction::none;
   const Array& places = call.target;
   Output y;
@@ -162,13 +165,14 @@ py::object cross_entropy(py::handle x, py::handle target, py::handle weight, int
 }
 
 py::object cross_entropy_backward(py::handle g_object, py::handle x, py::handle target,
-                                  py::handle weight, int64_t ignore_index,
-                                  const std::string& reduction, double label_smoothing,
-                                  py::handle out) {
+                                  py::handle weight, py::handle ignore_index, py::handle reduction,
+                                  py::handle label_smoothing, py::handle out) {
   Call call;
   Array g;
   if (!view(g_object, g)) return declined();
-  if (!call.read(x, target, weight, ignore_index, reduction, label_smoothing)) return declined();
+  if (!call.read("cross_entropy_backward", x, target, weight, ignore_index, reduction,
+                 label_smoothing))
+    return declined();
   const bool none = call.reduction == Reduction::none;
   if (g.dtype != call.x.dtype || (none ? !same_shape(g, call.target) : g.ndim != 0))
     return declined();

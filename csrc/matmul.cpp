@@ -25,6 +25,8 @@ constexpr int64_t kDirect = 64 * 64 * 64;    // products a * b, below which noth
 constexpr int64_t kPackA = 256 * 256 * 256;  // from which packing A pays
 constexpr int64_t kFewRowsFrom = 4096;       // below, tiles beat the kernels for few rows
 constexpr int64_t kChunk = 1 << 20;          // products a * b worth a chunk of its own
+constexpr int64_t kGroup = 4 * kChunk;       // products in a chunk of the blocked way, about
+constexpr int64_t kGroupBytes = 512 << 10;   // of packed B in it
 constexpr int64_t kChunks = 16;              // wanted, to balance the load of a few cores
 constexpr int64_t kPanelRows = 8;            // row blocks of packed A kept at once
 
@@ -148,11 +150,17 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
   Scratch packed_b(b_ahead ? sizeof(T) * panels_most * nr * k_most : 0);
   Scratch packed_a(a_ahead ? sizeof(T) * (blocks_most * rows_in_block) * k_most : 0);
 
-  const auto pack_panel = [&](int64_t k0, int64_t k1, int64_t panel, T* to) {
-    const int64_t j = panel * nr;
-    kernels.pack(k1 - k0, static_cast<int>(std::min(nr, n - j)), b.at(k0, j), b.column_stride,
-                 b.row_stride, to, static_cast<int>(nr));
+  const auto pack_panels = [&](int64_t k0, int64_t k1, int64_t first, int64_t last, T* to) {
+    const int64_t j = first * nr;
+    kernels.pack(k1 - k0, static_cast<int>(std::min(last * nr, n) - j), b.at(k0, j),
+                 b.column_stride, b.row_stride, to, static_cast<int>(nr));
   };
+  // Some panels are a chunk's: wide enough to read the rows of B by the line, within half of L2,
+  // and not so many that cores go idle.
+  const int64_t group_most =
+      std::max<int64_t>(1, std::min({ceil_div(kGroup, rows_in_block * nr * k_most),
+                                     kGroupBytes / (nr * k_most * int64_t{sizeof(T)}),
+                                     ceil_div(panels * row_blocks, kChunks / 2)}));
 
   for (int64_t kb = 0; kb < k_blocks; ++kb) {
     const int64_t k0 = cut(k, k_blocks, kb), k1 = cut(k, k_blocks, kb + 1), k_size = k1 - k0;
@@ -163,15 +171,15 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
         const int64_t r0 = cut(row_blocks, m_blocks, mb), r1 = cut(row_blocks, m_blocks, mb + 1);
         const int64_t i_base = cut(m, row_blocks, r0);
 
-        const int64_t pack_b_chunks = b_ahead && mb == 0 ? p1 - p0 : 0;
+        const int64_t pack_b_chunks = b_ahead && mb == 0 ? ceil_div(p1 - p0, 4) : 0;
         const int64_t pack_a_chunks = a_ahead ? r1 - r0 : 0;
         const double packed =
-            static_cast<double>(k_size) * static_cast<double>(pack_b_chunks * nr) +
+            static_cast<double>(k_size) * static_cast<double>(pack_b_chunks * 4 * nr) +
             static_cast<double>(k_size) * static_cast<double>(pack_a_chunks * rows_in_block);
         parallel_for(pack_a_chunks + pack_b_chunks, packed / 4, [&](int64_t chunk) {
           if (chunk >= pack_a_chunks) {
-            const int64_t p = chunk - pack_a_chunks;
-            pack_panel(k0, k1, p0 + p, packed_b.as<T>() + p * nr * k_size);
+            const int64_t p = p0 + 4 * (chunk - pack_a_chunks);
+            pack_panels(k0, k1, p, std::min(p + 4, p1), packed_b.as<T>() + (p - p0) * nr * k_size);
             return;
           }
           const int64_t i0 = cut(m, row_blocks, r0 + chunk);
@@ -185,21 +193,21 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
         });
 
         // A chunk is a block of rows and some panels.
-        const int64_t enough = ceil_div(kChunk, rows_in_block * nr * k_size);
-        const int64_t groups = ceil_div(p1 - p0, enough);
+        const int64_t groups = ceil_div(p1 - p0, group_most);
         parallel_for((r1 - r0) * groups, multiply_nanoseconds<T>(m, n, k_size), [&](int64_t chunk) {
           const int64_t r = r0 + chunk / groups, group = chunk % groups;
           const int64_t i0 = cut(m, row_blocks, r), i1 = cut(m, row_blocks, r + 1);
           const int64_t tiles = ceil_div(i1 - i0, mr);
           const int64_t first = p0 + cut(p1 - p0, groups, group);
           const int64_t last = p0 + cut(p1 - p0, groups, group + 1);
-          Scratch own(b_in_place || b_ahead ? 0 : sizeof(T) * nr * k_size);
+          const bool own = !b_in_place && !b_ahead;
+          Scratch packed(own ? sizeof(T) * (last - first) * nr * k_size : 0);
+          if (own) pack_panels(k0, k1, first, last, packed.as<T>());
           for (int64_t p = first; p < last; ++p) {
             const int64_t j = p * nr;
             const T* panel = b_in_place ? b.at(k0, j)
                              : b_ahead  ? packed_b.as<T>() + (p - p0) * nr * k_size
-                                        : own.as<T>();
-            if (!b_in_place && !b_ahead) pack_panel(k0, k1, p, own.as<T>());
+                                        : packed.as<T>() + (p - first) * nr * k_size;
             const int columns = static_cast<int>(std::min(nr, n - j));
             for (int64_t t = 0; t < tiles; ++t) {
               const int64_t i = i0 + cut(i1 - i0, tiles, t);
@@ -339,7 +347,7 @@ void run(const Call& call, const Array* bias) {
   const Matrix<const T> b{call.b.ptr<T>(), call.k, call.n, call.b_row, call.b_column};
   const Matrix<T> c{call.c.ptr<T>(), call.m, call.n, call.c_row, call.c_column};
   Epilogue<T> epilogue;
-  const int64_t bias_stride = bias && bias->ndim ? bias->stride[0] : 1;
+  const int64_t bias_stride = bias ? bias->stride[0] : 1;
   Scratch scratch(bias && bias_stride != 1 ? sizeof(T) * call.n : 0);
   if (bias) epilogue.column_bias = bias->ptr<T>();
   if (bias && bias_stride != 1) {
@@ -364,7 +372,7 @@ py::object finish(Call& call, py::handle out, bool has_m, bool has_n, const Arra
     if (!view(out, call.c) || call.c.dtype != call.a.dtype || !call.c.writeable) return declined();
     if (call.c.ndim != ndim || !std::equal(shape, shape + ndim, call.c.shape)) return declined();
     for (int i = 0; i < ndim; ++i) {
-      if (call.c.stride[i] == 0 && shape[i] > 1) return declined();
+      if (call.c.stride[i] == 0 && shape[i] > 1 && call.c.size() > 0) return declined();
     }
     if (may_overlap(call.c, call.a) || may_overlap(call.c, call.b)) return declined();
     if (bias && may_overlap(call.c, *bias)) return declined();
@@ -418,26 +426,25 @@ py::object matmul(py::handle a, py::handle b, py::handle out) {
   return finish(call, out, has_m, has_n, nullptr);
 }
 
-// torch's linear: x[..., k] @ w[n, k]^T + bias[n], or x[..., k] @ w[k] + bias[].
+// torch's linear: x[..., k] @ w[n, k]^T + bias[n].
 py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out) {
   Call call;
   Array bias_view;
   if (!view(x, call.a) || !view(weight, call.b)) return declined();
   const Array &a = call.a, &w = call.b;
-  if (a.dtype != w.dtype || !is_float(a) || a.ndim == 0) return declined();
-  if (w.ndim != 1 && w.ndim != 2) return declined();
-  const bool has_m = a.ndim > 1, has_n = w.ndim == 2;
+  if (a.dtype != w.dtype || !is_float(a) || a.ndim == 0 || w.ndim != 2) return declined();
+  const bool has_m = a.ndim > 1;
   call.m = has_m ? a.shape[a.ndim - 2] : 1;
   call.k = a.shape[a.ndim - 1];
-  call.n = has_n ? w.shape[0] : 1;
-  if (w.shape[w.ndim - 1] != call.k) return declined();
+  call.n = w.shape[0];
+  if (w.shape[1] != call.k) return declined();
   call.a_row = has_m ? a.stride[a.ndim - 2] : 0;
   call.a_column = a.stride[a.ndim - 1];
-  call.b_row = w.stride[w.ndim - 1];
-  call.b_column = has_n ? w.stride[0] : 0;
+  call.b_row = w.stride[1];
+  call.b_column = w.stride[0];
   if (!bias.is_none()) {
     if (!view(bias, bias_view) || bias_view.dtype != a.dtype) return declined();
-    if (bias_view.ndim != has_n || (has_n && bias_view.shape[0] != call.n)) return declined();
+    if (bias_view.ndim != 1 || bias_view.shape[0] != call.n) return declined();
   }
   Batch& batch = call.batch;
   batch.ndim = has_m ? a.ndim - 2 : 0;
@@ -446,14 +453,14 @@ py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle o
     batch.stride[0][d] = a.stride[d];
     batch.stride[1][d] = 0;
   }
-  return finish(call, out, has_m, has_n, bias.is_none() ? nullptr : &bias_view);
+  return finish(call, out, has_m, true, bias.is_none() ? nullptr : &bias_view);
 }
 
 }  // namespace
 
 void bind_matmul(py::module_& m) {
   m.def("matmul", &matmul, py::arg("a"), py::arg("b"), py::arg("out") = py::none());
-  m.def("linear", &linear, py::arg("x"), py::arg("weight"), py::arg("bias") = py::none(),
+  m.def("linear", &linear, py::arg("x"), py::arg("w"), py::arg("bias") = py::none(),
         py::arg("out") = py::none());
 }
 

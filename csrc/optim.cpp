@@ -19,29 +19,34 @@ bool same_place(const Array& a, const Array& b) {
   return true;
 }
 
-// An array that is written: new, or the caller's, which may be exactly `self` and nothing else.
+// An array that is written: new, or the caller's, which may be exactly one of the inputs.
 struct Written {
   Output output;
   Array array;  // dense in the order of p
+  Array target;
   std::optional<Scratch> scratch;
   bool in_place = false;
-  Array target;
   py::object object;
 
-  bool make(py::handle out, const Array& p, const int* order, const Array* self,
+  bool make(py::handle out, const Array& p, const int* order,
             std::initializer_list<const Array*> inputs) {
-    if (!out.is_none() && self && view(out, target) && target.writeable &&
-        target.dtype == self->dtype && same_place(target, *self)) {
-      for (const Array* x : inputs)
-        if (x != self && may_overlap(*x, target)) return false;
-      in_place = true;
-      object = py::reinterpret_borrow<py::object>(out);
-      array = target;
-      make_dense(array, order, scratch);  // of other strides: computed beside it
-      return true;
+    if (!out.is_none() && view(out, target) && target.writeable && target.dtype == p.dtype) {
+      bool clear = true;
+      for (const Array* x : inputs) {
+        const bool same = same_place(target, *x);
+        in_place = in_place || same;
+        clear = clear && (same || !may_overlap(*x, target));
+      }
+      if (in_place) {
+        object = py::reinterpret_borrow<py::object>(out);
+        array = target;
+        make_dense(array, order, scratch);  // of other strides: computed beside it
+        return clear;
+      }
     }
     if (!output.make(out, p.dtype, p.ndim, p.shape, order, inputs)) return false;
     array = output.dense();
+    target = output.array();
     return true;
   }
   py::object done() {
@@ -53,10 +58,21 @@ struct Written {
 
 bool fits(const Array& a, const Array& p) { return a.dtype == p.dtype && same_shape(a, p); }
 
-py::object sgd_step(py::handle p_object, py::handle g_object, py::handle buf_object, double lr,
-                    double momentum, double dampening, double weight_decay, bool nesterov,
-                    bool maximize, py::handle p_out_object, py::handle buf_out_object) {
+py::object sgd_step(py::handle p_object, py::handle g_object, py::handle buf_object,
+                    py::handle lr_object, py::handle momentum_object, py::handle dampening_object,
+                    py::handle weight_decay_object, py::handle nesterov_object,
+                    py::handle maximize_object, py::handle p_out_object,
+                    py::handle buf_out_object) {
   Array p, g, buf;
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov, maximize;
+  if (!parse_number(lr_object, lr) || !parse_number(momentum_object, momentum) ||
+      !parse_number(dampening_object, dampening) ||
+      !parse_number(weight_decay_object, weight_decay) || !parse_bool(nesterov_object, nesterov) ||
+      !parse_bool(maximize_object, maximize))
+    return declined();
+  if (!(lr >= 0) || !(momentum >= 0) || !(weight_decay >= 0)) return declined();
+  if (nesterov && (momentum == 0 || dampening != 0)) return declined();
   const bool has_buf = !buf_object.is_none(), keeps_buf = momentum != 0;
   if (!view(p_object, p) || !view(g_object, g)) return declined();
   if (p.dtype != DType::f32 && p.dtype != DType::f64) return declined();
@@ -67,14 +83,10 @@ py::object sgd_step(py::handle p_object, py::handle g_object, py::handle buf_obj
   int order[kMaxDims];
   memory_order(p, order);
   Written p_out, buf_out;
-  const Array* buf_input = has_buf ? &buf : &p;
-  if (!p_out.make(p_out_object, p, order, &p, {&p, &g, buf_input})) return declined();
-  if (keeps_buf &&
-      !buf_out.make(buf_out_object, p, order, has_buf ? &buf : nullptr, {&p, &g, buf_input}))
-    return declined();
-  if (keeps_buf && !buf_out_object.is_none() && !p_out_object.is_none() &&
-      may_overlap(p_out.array, buf_out.array))
-    return declined();
+  const Array* third = has_buf ? &buf : &p;
+  if (!p_out.make(p_out_object, p, order, {&p, &g, third})) return declined();
+  if (keeps_buf && !buf_out.make(buf_out_object, p, order, {&p, &g, third})) return declined();
+  if (keeps_buf && may_overlap(p_out.target, buf_out.target)) return declined();
 
   std::optional<Scratch> packed[3];
   make_dense(p, order, packed[0]);

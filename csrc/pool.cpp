@@ -102,11 +102,14 @@ bool adjacent(const Array& a, bool last) {
   return a.shape[d] == 1 || a.stride[d] == 1;
 }
 
+// The distance of two pixels; where rows have one pixel, of two rows.
+int64_t pixel(const Array& a, bool last) { return !last ? 1 : a.stride[a.shape[3] == 1 ? 2 : 3]; }
+
 // The image (n, c) of an array; c is 0 for channels-last.
 template <class T>
 Image<T> image(const Array& a, bool last, int64_t n, int64_t c) {
   T* data = a.ptr<T>() + n * a.stride[0] + c * a.stride[1];
-  return {data, a.stride[2], last ? a.stride[3] : 1};
+  return {data, a.stride[2], pixel(a, last)};
 }
 
 // An input as the kernels read it: itself, or a dense copy in the format wanted.
@@ -154,8 +157,7 @@ bool result(py::handle out, DType dtype, const int64_t (&shape)[4], bool last, b
     if (shape[d] > 1 && a.stride[d] < least) return false;
     if (shape[d] > 1) least = a.stride[d] * shape[d];
   }
-  if (dense_rows && shape[2] > 1 && a.stride[2] != shape[3] * (last ? a.stride[3] : 1))
-    return false;
+  if (dense_rows && shape[2] > 1 && a.stride[2] != shape[3] * pixel(a, last)) return false;
   for (const Array* input : inputs)
     if (input && may_overlap(a, *input)) return false;
   return adjacent(a, last);
@@ -196,14 +198,15 @@ struct Reach {
 };
 
 // Rows of outputs shorter than a register leave it empty, and strides over 2 split slowly: then a
-// register of planes at a time is transposed to channels-last. Folds of an output row, both ways:
+// register of planes at a time is transposed to channels-last. The folds of an output row both
+// ways, with weights fitted to measurements.
 bool transposing_pays(const Window& w, int64_t lanes, int64_t planes) {
   if (is_2x2(w) || planes < lanes / 2) return false;
   const int64_t fresh = std::min(w.kh, w.sh);  // rows not folded for the output row before
   const int64_t blocks = (w.OW + lanes - 1) / lanes;
   const int64_t split = w.sw > 2 ? fresh * w.W : 0;
-  const int64_t by_row = lanes * (blocks * (w.kh + fresh * w.kw) + 12 * (fresh + 1) + split);
-  return w.OW * w.kh * w.kw + fresh * w.W < by_row;
+  const int64_t by_row = blocks * (w.kh + fresh * w.kw) + 6 * (fresh + 1) + split;
+  return 3 * (w.OW * w.kh * w.kw + fresh * w.W) < lanes * by_row;
 }
 
 // Calls plane(images, first, last, work) for bands of every plane, or last(channels, images, first,

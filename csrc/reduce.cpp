@@ -189,11 +189,13 @@ void fill(const Array& y, double value) {
 
 enum class What { sum, mean, max };
 
-py::object reduce_any(What what, py::handle x_object, py::handle dim, bool keepdim,
+py::object reduce_any(What what, py::handle x_object, py::handle dim, py::handle keep,
                       py::handle out_object) {
   Array x;
   uint32_t mask;
+  bool keepdim;
   if (!view(x_object, x) || !parse_dims(dim, x.ndim, mask)) return declined();
+  if (!parse_bool(keep, keepdim)) return declined();
   const bool floats = x.dtype == DType::f32 || x.dtype == DType::f64;
   if (what == What::mean && !floats) return declined();
   const int64_t n = terms(x, mask);
@@ -224,13 +226,13 @@ py::object reduce_any(What what, py::handle x_object, py::handle dim, bool keepd
   return out.done();
 }
 
-py::object sum(py::handle x, py::handle dim, bool keepdim, py::handle out) {
+py::object sum(py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
   return reduce_any(What::sum, x, dim, keepdim, out);
 }
-py::object mean(py::handle x, py::handle dim, bool keepdim, py::handle out) {
+py::object mean(py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
   return reduce_any(What::mean, x, dim, keepdim, out);
 }
-py::object amax(py::handle x, py::handle dim, bool keepdim, py::handle out) {
+py::object amax(py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
   return reduce_any(What::max, x, dim, keepdim, out);
 }
 
@@ -253,10 +255,12 @@ bool argmax_dim(const Array& x, int axis, bool keepdim, py::handle values_out, p
   return true;
 }
 
-py::object max(py::handle x_object, py::handle dim, bool keepdim, py::handle out) {
+py::object max(py::handle x_object, py::handle dim, py::handle keep, py::handle out) {
   Array x;
   int axis;
+  bool keepdim;
   if (!view(x_object, x) || !parse_dim(dim, x.ndim, axis)) return declined();
+  if (!parse_bool(keep, keepdim)) return declined();
   py::handle outs[2] = {Py_None, Py_None};
   if (!out.is_none()) {
     if (!PyTuple_Check(out.ptr()) || PyTuple_GET_SIZE(out.ptr()) != 2) return declined();
@@ -267,9 +271,10 @@ py::object max(py::handle x_object, py::handle dim, bool keepdim, py::handle out
   return py::make_tuple(values.done(), index.done());
 }
 
-py::object argmax(py::handle x_object, py::handle dim, bool keepdim, py::handle out) {
+py::object argmax(py::handle x_object, py::handle dim, py::handle keep, py::handle out) {
   Array x;
-  if (!view(x_object, x) || x.dtype == DType::b8) return declined();
+  bool keepdim;
+  if (!view(x_object, x) || x.dtype == DType::b8 || !parse_bool(keep, keepdim)) return declined();
   Output values, index;
   int axis;
   if (!dim.is_none()) {
@@ -313,16 +318,14 @@ void sum_dense(DType dtype, const void* x, int64_t n, void* y, double divisor) {
 }
 
 void bind_reduce(py::module_& m) {
-  const auto none = py::none();
-  m.def("sum", sum, py::arg("x"), py::arg("dim") = none, py::arg("keepdim") = false,
-        py::arg("out") = none);
-  m.def("mean", mean, py::arg("x"), py::arg("dim") = none, py::arg("keepdim") = false,
-        py::arg("out") = none);
-  m.def("amax", amax, py::arg("x"), py::arg("dim") = none, py::arg("keepdim") = false,
-        py::arg("out") = none);
-  m.def("max", max, py::arg("x"), py::arg("dim"), py::arg("keepdim") = false,
-        py::arg("out") = none);
-  m.def("argmax", argmax, py::arg("x"), py::arg("dim") = none, py::arg("keepdim") = false,
-        py::arg("out") = none);
+  const auto define = [&](const char* name, auto function) {
+    m.def(name, function, py::arg("x"), py::arg("dim") = py::none(), py::arg("keepdim") = false,
+          py::arg("out") = py::none());
+  };
+  define("sum", sum);
+  define("mean", mean);
+  define("amax", amax);
+  define("max", max);
+  define("argmax", argmax);
 }
 }  // namespace fd

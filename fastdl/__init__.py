@@ -6,7 +6,9 @@ fastdl check conv2d                 # judge kernels against the reference (shell
 fastdl bench matmul --vs numpy      # race them (shell)
 """
 
-from . import autograd, backends, core, functional, nn, ops, optim
+from typing import Any
+
+from . import _native, autograd, backends, core, functional, nn, ops, optim
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
 from .core import errors
 from .core.config import (
@@ -21,7 +23,7 @@ from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_
 from .core.memory import empty_cache
 from .core.random import manual_seed
 from .dispatch import explain
-from .functional import *  # noqa: F403 (torch keeps its functions at the top too)
+from .functional import *  # torch keeps its functions at the top too
 from .spec import kernel
 from .tensor import Parameter, Tensor, from_numpy, tensor
 from .version import __version__
@@ -29,7 +31,7 @@ from .version import __version__
 bool = bool_  # torch's name
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name == "bfloat16":  # ml_dtypes is imported only when somebody asks
         return core.dtypes.bfloat16()
     raise AttributeError(f"fastdl has no attribute {name!r}")

@@ -44,7 +44,7 @@ class no_grad(ContextDecorator):  # noqa: N801 (torch's name)
     def __exit__(self, *exception: object) -> None:
         _recording.reset(self._tokens.pop())
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Any) -> Any:
         """Decorates a function; each call enters a context of its own."""
 
         @functools.wraps(function)
@@ -166,7 +166,7 @@ class _SavedValue:
         self.output = own_output
         self.tensor = value if isinstance(value, Tensor) and own_output is None else None
         self.array = value._array if isinstance(value, Tensor) else value
-        self.counter = value._counter if isinstance(value, Tensor) else None
+        self.counter: Any = value._counter if isinstance(value, Tensor) else None
         self.version = self.counter.value if self.counter else 0
         # In-place ops rebase a tensor onto a new node; what was saved hangs on the old one.
         self.edge = self.tensor._edge() if self.tensor is not None else None
@@ -174,8 +174,8 @@ class _SavedValue:
     def get(self, node: Node, name: str, as_tensor: bool) -> Any:
         if self.counter is not None and self.counter.value != self.version:
             raise AutogradError(
-                f"backward of {node.name}: its saved {name} (shape {self.array.shape}) was changed in"
-                f" place since (version {self.counter.value}, saved at {self.version})"
+                f"backward of {node.name}: its saved {name} (shape {self.array.shape}) was changed"
+                f" in place since (version {self.counter.value}, saved at {self.version})"
             )
         if not as_tensor or not isinstance(self.array, np.ndarray):
             return self.array
@@ -265,8 +265,9 @@ def backward(
 ) -> list[Any]:
     """Carries `gradients` from `roots` down the tape.
 
-    Without `inputs` they are added to the `.grad` of every leaf reached, and [] is returned; with
-    `inputs`, their gradients are returned instead (None where the roots do not depend on one) and no
+    Without `inputs` they are added to the `.grad` of every leaf reached, and [] is returned;
+    with `inputs`, their gradients are returned instead (None where the roots do not depend on one)
+    and no
     `.grad` is touched. Gradients are Tensors under `create_graph`, else arrays.
     """
     wanted = None if inputs is None else [t._edge() for t in inputs]
@@ -351,9 +352,8 @@ def _step(node: Node, slots: list[Any], send: Callable[[Any, Any], None], graph:
                 f"vjp of {spec.name}: gradient of {spec.signature.array_name(position)} has shape"
                 f" {tuple(gradient.shape)}, want {meta.shape}"
             )
-        if gradient.dtype != meta.dtype:
-            gradient = OPS["cast"](gradient, dtype=meta.dtype.name)
-        send(edge, gradient)
+        same = gradient.dtype == meta.dtype
+        send(edge, gradient if same else OPS["cast"](gradient, dtype=meta.dtype.name))
 
 
 def _zeros(meta: Meta, graph: bool) -> Any:

@@ -120,7 +120,7 @@ def race_torch(
     net = model()
     theirs = torch.nn.Sequential(*(_torch_layer(torch, layer) for layer in net))
     theirs.load_state_dict({k: torch.from_numpy(v.numpy()) for k, v in net.state_dict().items()})
-    options = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
+    options: dict[str, Any] = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
     ours_optimizer = optim.SGD(net.parameters(), **options)
     their_optimizer = torch.optim.SGD(theirs.parameters(), **options)
     x, y = as_input(images[:BATCH]), labels[:BATCH]

@@ -33,10 +33,8 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
 def run_plan(spec: OpSpec, plan: Plan, out: Any = None) -> Any:
     """Runs a checked call on the first kernel that takes it."""
     outs = _checked_out(spec, plan, out)
-    for kernel in candidates(spec, plan, []):
-        results = _call(spec, kernel, plan, outs)
-        if results is not None:
-            break
+    calls = (_call(spec, kernel, plan, outs) for kernel in candidates(spec, plan, []))
+    results = next(r for r in calls if r is not None)
     return results[0] if len(results) == 1 else results
 
 
@@ -149,7 +147,7 @@ def _overlaps(a: np.ndarray, b: np.ndarray) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

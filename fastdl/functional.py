@@ -473,29 +473,27 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """Cross entropy −w_t log softmax(input)_t of logits and class numbers t.
+    """Cross entropy −w_t log softmax(input)_t of logits and class numbers t (or probabilities).
 
     Args:
-        input: [N, C] or [N, C, d1, ...], or [C] with a 0-d target.
-        target: classes 0 ≤ t < C, int64 [N] or [N, d1, ...]; `ignore_index` entries do not count.
+        input: [N, C] or [N, C, d1, ...], or [C] for one position.
+        target: classes 0 ≤ t < C, int64, of input's shape without C; `ignore_index` entries do not
+            count. Or probabilities of the classes, a float array of input's shape.
         weight: [C], of the classes; ones unless given.
-        reduction: 'mean' (over the weights of the targets that count), 'sum' or 'none'.
+        reduction: 'mean' (over the weights of the targets that count; with probabilities, over
+            the positions), 'sum' or 'none'.
         label_smoothing: in [0, 1]; mixes the target with the uniform distribution.
         size_average, reduce: torch's deprecated forms of `reduction`; refused with ArgumentError.
 
     Raises ShapeError for shapes that do not fit, IndexRangeError for a class out of range,
-    DTypeError for targets that are not integers. As torch.nn.functional.cross_entropy.
+    DTypeError for other targets. As torch.nn.functional.cross_entropy.
     """
     if size_average is not None or reduce is not None:
         raise ArgumentError(
             "cross_entropy: size_average and reduce are deprecated in torch and not taken; pass"
             " reduction='mean', 'sum' or 'none'"
         )
-    single = getattr(input, "ndim", 2) == 1
-    if single:
-        input, target = _batched(input), _reshape(target, shape=(1,))
-    loss = _cross_entropy(
+    return _cross_entropy(
         input, target, weight,
         ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,
     )  # fmt: skip
-    return _reshape(loss, shape=()) if single else loss

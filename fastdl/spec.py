@@ -288,7 +288,7 @@ def kernel(
 
     def attach(fn: Callable[..., Any]) -> Callable[..., Any]:
         config.register_backend(backend)
-        label = name or getattr(fn, "__name__", "kernel")
+        label = str(name or getattr(fn, "__name__", "kernel"))
         new = Kernel(op, backend, label, fn, tuple(dtypes), depth, out, direct, declines)
         KERNELS.setdefault(op, {}).setdefault(backend, []).insert(0, new)
         if op in OPS:
@@ -345,7 +345,7 @@ class OpSpec:
     array_counts: frozenset[int] = field(default=frozenset(), init=False)
     option_names: frozenset[str] = field(default=frozenset(), init=False)
 
-    # Both take (spec, arrays, options, out=None). Set by the layers above, which this one cannot name.
+    # Both take (spec, arrays, options, out=None); the layers above set them, whom none here names.
     run_arrays: ClassVar[Callable[..., Any]]  # dispatch.run
     run: ClassVar[Callable[..., Any]]  # autograd.run, which knows Tensors
 

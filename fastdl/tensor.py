@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import autograd, dispatch
+from .backends.reference.shape import assign
 from .core import devices
 from .core.dtypes import as_dtype, is_float, scalar_dtype
 from .core.errors import (
@@ -17,6 +18,7 @@ from .core.errors import (
     ShapeError,
     UnsupportedError,
 )
+from .ops.shape import canonical_index
 from .spec import OPS
 
 
@@ -40,8 +42,8 @@ class Tensor:
         requires_grad: record what is done to it, for float dtypes.
 
     Views (`reshape`, `permute`, basic indexing, `detach`) share storage and a version counter with
-    what they view. In-place operations bump the version; backward through a value that changed since
-    it was saved raises AutogradError.
+    what they view. In-place operations bump the version; backward through a value that changed
+    since it was saved raises AutogradError.
     """
 
     __slots__ = ("__weakref__", "_array", "_base", "_counter", "_grad_fn", "_requires_grad",
@@ -63,8 +65,8 @@ class Tensor:
             devices.require_cuda(target)
             raise UnsupportedError(f"device {target}: Tensors on CUDA have no kernels yet")
         self._array: np.ndarray = array
-        self._counter = data._counter if isinstance(data, Tensor) and array is data._array else None
-        self._counter = self._counter or _Counter()
+        same = isinstance(data, Tensor) and array is data._array
+        self._counter: _Counter = data._counter if same else _Counter()
         self._base: Tensor | None = None
         self._view_version = 0
         self._grad_fn: tuple[autograd.Node, int] | None = None
@@ -81,7 +83,9 @@ class Tensor:
         t = Tensor.__new__(Tensor)
         t._array = array
         shared = isinstance(base, Tensor) and np.may_share_memory(array, base._array)
-        t._base = (base._base or base) if shared else None
+        t._base = None
+        if shared:
+            t._base = base if base._base is None else base._base
         t._counter = base._counter if shared else _Counter()
         t._view_version = t._counter.value
         t._grad_fn = None
@@ -128,8 +132,8 @@ class Tensor:
             and self._view_version != self._counter.value
         ):
             raise UnsupportedError(
-                f"{op}: this view was recorded before its storage was changed in place; take the view"
-                " again from the changed tensor"
+                f"{op}: this view was recorded before its storage was changed in place; take"
+                " the view again from the changed tensor"
             )
 
     def _written(self) -> np.ndarray:
@@ -196,7 +200,7 @@ class Tensor:
 
     @property
     def data(self) -> Tensor:
-        """The same storage without history (torch's `.data`; `detach` keeps the version counter)."""
+        """The same storage without history (torch's `.data`)."""
         return self.detach()
 
     @data.setter
@@ -204,7 +208,8 @@ class Tensor:
         array = value._array if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ShapeError(
-                f"data: got shape {array.shape}, dtype {array.dtype}; want {self.shape}, {self.dtype}"
+                f"data: got shape {array.shape}, dtype {array.dtype}; want {self.shape},"
+                f" {self.dtype}"
             )
         self._array = array
         self._counter.value += 1
@@ -293,7 +298,7 @@ class Tensor:
         """The same storage and version counter, off the tape."""
         t = Tensor._wrap(self._array)
         t._counter = self._counter
-        t._base = self._base or self
+        t._base = self if self._base is None else self._base
         return t
 
     def clone(self) -> Tensor:
@@ -437,25 +442,25 @@ class Tensor:
 
     # --- reductions ----------------------------------------------------------------------------
 
-    def sum(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+    def sum(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The sum over some dimensions (all for None)."""
         return OPS["sum"](self, dim=dim, keepdim=keepdim)
 
-    def mean(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+    def mean(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The mean over some dimensions (all for None)."""
         return OPS["mean"](self, dim=dim, keepdim=keepdim)
 
-    def amax(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+    def amax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """The maximum over some dimensions (all for None)."""
         return OPS["amax"](self, dim=dim, keepdim=keepdim)
 
-    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
+    def max(self, dim: Any = None, keepdim: Any = False) -> Any:
         """The maximum of all elements; with `dim`, (values, indices) along it."""
         if dim is None:
             return self.amax()
         return OPS["max"](self, dim=dim, keepdim=keepdim)
 
-    def argmax(self, dim: Any = None, keepdim: bool = False) -> Tensor:
+    def argmax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """Where the maximum is, in the flattened tensor or along `dim`."""
         return OPS["argmax"](self, dim=dim, keepdim=keepdim)
 
@@ -502,7 +507,7 @@ class Tensor:
         return OPS["expand"](self, shape=_sizes(shape))
 
     def contiguous(self, memory_format: str | None = None) -> Tensor:
-        """C-contiguous, or channels-last for memory_format='channels_last'; self if it is already."""
+        """C-contiguous, or NHWC for memory_format='channels_last'; self if it is so already."""
         from .core.shapes import is_channels_last
 
         last = memory_format == "channels_last"
@@ -521,17 +526,14 @@ class Tensor:
     # --- in place ------------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        index = _plain_index(index)
+        index = canonical_index("setitem", _plain_index(index), self.shape)
         if not isinstance(value, Tensor):
             value = np.asarray(value, self.dtype)
         elif value.dtype != self.dtype:
             value = value.to(self.dtype)
 
         def write(array: np.ndarray, new: Any) -> None:
-            try:
-                array[index] = new
-            except ValueError as error:
-                raise ShapeError(f"setitem: {error}") from None
+            assign(array, new, index=index)
 
         self._in_place("setitem", (value,), {"index": index}, write)
 
@@ -594,7 +596,11 @@ class Tensor:
         return self.fill_(0)
 
     def _in_place(
-        self, name: str, others: tuple[Any, ...], options: dict[str, Any] | None = None, write=None
+        self,
+        name: str,
+        others: tuple[Any, ...],
+        options: dict[str, Any] | None = None,
+        write: Callable[[np.ndarray, Any], None] | None = None,
     ) -> Tensor:
         """Runs op `name` on (self, *others) into this tensor's storage and rebases its history."""
         spec, options = OPS[name], options or {}
@@ -610,7 +616,7 @@ class Tensor:
         )
         if tracked and self._base is not None:
             raise UnsupportedError(
-                f"{name} in place on a view of a tensor that requires grad; change the tensor itself"
+                f"{name} in place on a view of a tensor that requires grad; change that tensor"
             )
         if tracked and not is_float(self.dtype):
             raise AutogradError(f"{name} in place: an integer tensor cannot require grad")
@@ -670,7 +676,7 @@ def _plain_index(index: Any) -> Any:
         return index._array
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
-    return np.asarray(index) if isinstance(index, list) else index
+    return index
 
 
 class Parameter(Tensor):
@@ -686,7 +692,7 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad=requires_grad)
 
     def numpy(self, writeable: bool = False) -> np.ndarray:
-        """The array, sharing storage: a read-only view, or (bumping the version) a writeable one."""
+        """The array, sharing storage: a read-only view, or the writeable array (a new version)."""
         if writeable:
             return self._written()
         array = self._array.view()

@@ -1,4 +1,4 @@
-"""What must work on an installed wheel, with nothing but its dependencies: copied out and run there."""
+"""What must work on an installed wheel with nothing but its dependencies; run in a copy."""
 
 import subprocess
 import sys

@@ -45,7 +45,7 @@ class Case:
 
     def windows(self, x):
         """[n, groups, c, p, q, r, s]: a view of padded x (writeable where x is)."""
-        n, c, h, w = x.shape
+        n, c = x.shape[:2]
         _, _, r, s = self.w_shape
         _, _, p, q = self.y_shape
         sn, sc, sh, sw = x.strides
@@ -160,3 +160,189 @@ def test_equals_a_loop(case, layout):
         size, kernel = case.x_shape[2:], case.w_shape[2:]
         close_up(_native.conv2d_input_grad(put(g), put(w), size, *case.options, last), dx)
         close_up(_native.conv2d_weight_grad(put(x), put(g), kernel, *case.options, last), dw)
+
+
+BUSY = [
+    Case(2, 3, 30, 34, 20, 7, 7, stride=2, padding=3),
+    Case(5, 24, 14, 14, 40, 3, 3, padding=1),
+    Case(3, 40, 20, 17, 70, 1, 1),
+    Case(3, 33, 17, 19, 33, 3, 3, padding=1, groups=33),
+    Case(4, 16, 9, 9, 16, 3, 3, padding=1, groups=4),
+    Case(20, 1, 28, 28, 32, 3, 3, padding=1),
+]
+
+
+@pytest.mark.parametrize("case", BUSY, ids=repr)
+@pytest.mark.parametrize("layout", FORMATS)
+def test_same_bits_for_any_thread_count(case, layout):
+    rng = np.random.default_rng(2)
+    x, w, g = (
+        FORMATS[layout](rng.standard_normal(shape, dtype="float32"))
+        for shape in (case.x_shape, case.w_shape, case.y_shape)
+    )
+    last = layout == "nhwc"
+    results = []
+    for threads in (1, 2, 3, 5, 8):
+        _native.set_num_threads(threads)
+        y = _native.conv2d(x, w, None, *case.options)
+        dx = _native.conv2d_input_grad(g, w, case.x_shape[2:], *case.options, last)
+        dw = _native.conv2d_weight_grad(x, g, case.w_shape[2:], *case.options, last)
+        results.append([a.tobytes() for a in (y, dx, dw)])
+    assert all(r == results[0] for r in results)
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[6], CASES[10], CASES[13]], ids=repr)
+def test_formats_and_out(case):
+    rng = np.random.default_rng(3)
+    x, w, g = (integers(rng, s) for s in (case.x_shape, case.w_shape, case.y_shape))
+    y, dx, dw = case.forward(x, w), case.input_grad(g, w), case.weight_grad(x, g)
+    size, kernel = case.x_shape[2:], case.w_shape[2:]
+    assert _native.conv2d(x, w, None, *case.options).flags.c_contiguous
+    assert is_channels_last(_native.conv2d(channels_last(x), w, None, *case.options))
+    for last in (False, True):
+        got = _native.conv2d_input_grad(g, w, size, *case.options, last)
+        assert is_channels_last(got) if last else got.flags.c_contiguous
+        got = _native.conv2d_weight_grad(x, g, kernel, *case.options, last)
+        assert is_channels_last(got) if last else got.flags.c_contiguous
+    for put in FORMATS.values():
+        for source in FORMATS.values():
+            out = put(np.full_like(y, np.nan, dtype="float32"))
+            assert _native.conv2d(source(x), w, None, *case.options, out) is out
+            close_up(out, y)
+            out = put(np.full_like(x, np.nan))
+            assert _native.conv2d_input_grad(source(g), w, size, *case.options, False, out) is out
+            close_up(out, dx)
+            out = put(np.full_like(w, np.nan))
+            args = (source(x), source(g), kernel, *case.options, False, out)
+            assert _native.conv2d_weight_grad(*args) is out
+            close_up(out, dw)
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start", "poison"])
+def test_touches_only_its_own_memory(mode):
+    rng = np.random.default_rng(4)
+    for case in CASES:
+        for layout, put in FORMATS.items():
+            arrays = [integers(rng, s) for s in (case.x_shape, case.w_shape, case.y_shape)]
+            _native.set_memory_mode(mode, 0xFF)
+            try:
+                x, w, g = (put(_native_copy(a)) for a in arrays)
+                y = _native.conv2d(x, w, None, *case.options)
+                dx = _native.conv2d_input_grad(g, w, x.shape[2:], *case.options, layout == "nhwc")
+                dw = _native.conv2d_weight_grad(x, g, w.shape[2:], *case.options, False)
+            finally:
+                _native.set_memory_mode("normal")
+            close_up(y, case.forward(*arrays[:2]))
+            close_up(dx, case.input_grad(arrays[2], arrays[1]))
+            close_up(dw, case.weight_grad(arrays[0], arrays[2]))
+
+
+def _native_copy(a):
+    new = _native.empty(a.shape, str(a.dtype))
+    new[...] = a
+    return new
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("case", [CASES[0], CASES[3], CASES[9], CASES[11]], ids=repr)
+def test_infinite_weights_meet_the_padding(case, layout):
+    """0 * inf is NaN: padding is zeros that are multiplied, not terms left out."""
+    rng = np.random.default_rng(5)
+    x, w = integers(rng, case.x_shape), integers(rng, case.w_shape)
+    w[0, 0, 0, 0] = np.inf
+    with np.errstate(invalid="ignore"):
+        want = np.zeros(case.y_shape)
+        padded = np.pad(np.float64(x), ((0, 0), (0, 0), *case.padding))
+        terms = case.windows(padded)[:, :, None] * case.grouped(np.float64(w))[:, :, :, None, None]
+        want = terms.sum(axis=(3, 6, 7)).reshape(case.y_shape)
+    put = FORMATS[layout]
+    np.testing.assert_array_equal(_native.conv2d(put(x), put(w), None, *case.options), want)
+
+
+def test_zero_sizes():
+    options = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    x, w, g = (np.ones(s, "float32") for s in ((0, 3, 5, 5), (4, 3, 3, 3), (0, 4, 5, 5)))
+    assert _native.conv2d(x, w, None, *options).shape == (0, 4, 5, 5)
+    assert _native.conv2d_input_grad(g, w, (5, 5), *options, False).shape == x.shape
+    dw = _native.conv2d_weight_grad(x, g, (3, 3), *options, True)
+    assert dw.shape == w.shape and not dw.any()
+    none = np.ones((2, 0, 5, 5), "float32")
+    assert _native.conv2d(none, np.ones((4, 0, 3, 3), "float32"), None, *options).size == 0
+
+
+X, W, G = (np.ones(s, "float32") for s in ((1, 4, 5, 5), (6, 4, 3, 3), (1, 6, 5, 5)))
+ONE, PAD = (1, 1), ((1, 1), (1, 1))
+NOT_TAKEN = {
+    "list": ([[[[1.0]]]], W, None, ONE, PAD, ONE, 1),
+    "rank": (X[0], W, None, ONE, PAD, ONE, 1),
+    "integers": (X.astype("int64"), W.astype("int64"), None, ONE, PAD, ONE, 1),
+    "dtypes": (X, W.astype("float64"), None, ONE, PAD, ONE, 1),
+    "bias size": (X, W, np.ones(5, "float32"), ONE, PAD, ONE, 1),
+    "bias dtype": (X, W, np.ones(6), ONE, PAD, ONE, 1),
+    "channels": (X[:, :3], W, None, ONE, PAD, ONE, 1),
+    "groups": (X, W[:, :2], None, ONE, PAD, ONE, 4),
+    "groups of outputs": (X, W[:5, :2], None, ONE, PAD, ONE, 2),
+    "no groups": (X, W, None, ONE, PAD, ONE, 0),
+    "stride 0": (X, W, None, (0, 1), PAD, ONE, 1),
+    "stride of three": (X, W, None, (1, 1, 1), PAD, ONE, 1),
+    "stride float": (X, W, None, 1.5, PAD, ONE, 1),
+    "stride bool": (X, W, None, True, PAD, ONE, 1),
+    "negative padding": (X, W, None, ONE, ((0, -1), (0, 0)), ONE, 1),
+    "same": (X, W, None, ONE, "same", ONE, 1),
+    "half a padding": (X, W, None, ONE, ((1, 1), 1), ONE, 1),
+    "dilation 0": (X, W, None, ONE, PAD, (1, 0), 1),
+    "dilation 2**62": (X, W, None, ONE, PAD, (2**62, 1), 1),
+    "dilation 2**39": (X, W, None, ONE, PAD, (2**39, 1), 1),
+    "stride 2**70": (X, W, None, 2**70, PAD, ONE, 1),
+    "kernel too large": (X, np.ones((6, 4, 8, 3), "float32"), None, ONE, PAD, ONE, 1),
+    "no rows": (X[:, :, :0], W, None, ONE, ((2, 2), (0, 0)), ONE, 1),
+    "no taps": (X, W[:, :, :0], None, ONE, PAD, ONE, 1),
+    "out shape": (X, W, None, ONE, PAD, ONE, 1, np.ones((1, 6, 5, 4), "float32")),
+    "out dtype": (X, W, None, ONE, PAD, ONE, 1, np.ones((1, 6, 5, 5))),
+    "out one number": (X, W, None, ONE, PAD, ONE, 1, np.broadcast_to(X[:, :1], G.shape)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TAKEN)
+def test_what_is_not_taken(name):
+    assert _native.conv2d(*NOT_TAKEN[name]) is NotImplemented
+
+
+def test_gradients_that_are_not_taken():
+    options = (ONE, PAD, ONE, 1)
+    for size in ((5, 4), (6, 5), (0, 0), (5,), 2**62):
+        assert _native.conv2d_input_grad(G, W, size, *options, False) is NotImplemented
+    for kernel in ((3, 4), (2, 3), (0, 0), (-3, 3), (2**62, 3)):
+        assert _native.conv2d_weight_grad(X, G, kernel, *options, False) is NotImplemented
+    assert _native.conv2d_input_grad(G, W, (5, 5), *options, False, X) is not NotImplemented
+    out = np.ones_like(W)
+    assert _native.conv2d_weight_grad(X, out[:1, :, :1, :1], (3, 3), *options, False, out) is (
+        NotImplemented
+    )
+
+
+def test_out_that_overlaps_an_input_is_not_taken():
+    memory = np.ones(200, "float32")
+    x, out = memory[:100].reshape(1, 4, 5, 5), memory[50:150].reshape(1, 4, 5, 5)
+    w = np.ones((4, 4, 3, 3), "float32")
+    assert _native.conv2d(x, w, None, ONE, PAD, ONE, 1, out) is NotImplemented
+    assert memory.min() == memory.max() == 1
+
+
+def test_raw_options():
+    rng = np.random.default_rng(6)
+    case = Case(1, 4, 7, 8, 6, 3, 3, stride=2, padding=1)
+    x, w = integers(rng, case.x_shape), integers(rng, case.w_shape)
+    for padding in (1, (1, 1), ((1, 1), (1, 1))):
+        close_up(_native.conv2d(x, w, None, 2, padding, 1, 1), case.forward(x, w))
+
+
+def test_broadcast_inputs():
+    case = Case(3, 8, 9, 9, 16, 3, 3, padding=1)
+    rng = np.random.default_rng(7)
+    x = np.broadcast_to(integers(rng, (1, 8, 1, 9)), case.x_shape)
+    w = np.broadcast_to(integers(rng, (16, 1, 3, 3)), case.w_shape)
+    g = np.broadcast_to(integers(rng, (1, 1, 1, 1)), case.y_shape)
+    close_up(_native.conv2d(x, w, None, *case.options), case.forward(x, w))
+    close_up(_native.conv2d_input_grad(g, w, (9, 9), *case.options, True), case.input_grad(g, w))
+    close_up(_native.conv2d_weight_grad(x, g, (3, 3), *case.options, False), case.weight_grad(x, g))

@@ -1,4 +1,4 @@
-"""`fastdl bench`: contestants in turn, each in a process of its own, beside the measured roofline."""
+"""`fastdl bench`: contestants in turn, each in its own process, beside the measured roofline."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ class Report:
         self.console.rule(f"{threads} thread(s)")
         self.console.print(f"measured roofline: {flops}; read GB/s at {rates}")
         self.console.print(
-            f"{'op':<22}{'sample':<34}{'dtype':<9}{'fastdl':>10}{'spread':>8}{'rate':>14}{'% roof':>8}"
+            f"{'op':<22}{'sample':<34}{'dtype':<9}{'fastdl':>10}{'spread':>8}{'rate':>14}"
+            f"{'% roof':>8}"
             "  time of each peer / fastdl's (above 1: fastdl is faster)",
             style="bold",
         )

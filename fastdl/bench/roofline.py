@@ -1,9 +1,11 @@
-"""The machine's measured ceilings: flops of fused multiply-adds, bytes read, by size of the data."""
+"""The machine's measured ceilings: flops of fused multiply-adds, bytes read by size of data."""
 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +30,7 @@ class Roofline(NamedTuple):
 def measure(threads: int, seconds: float = 0.05) -> Roofline:
     """Measures them with a number of threads, on this machine, now."""
 
-    def best(call, amount: float) -> float:
+    def best(call: Callable[[], Any], amount: float) -> float:
         rate, end = 0.0, time.perf_counter() + seconds
         while time.perf_counter() < end:
             begin = time.perf_counter()
@@ -40,12 +42,10 @@ def measure(threads: int, seconds: float = 0.05) -> Roofline:
         flops = {}
         for dtype in ("float32", "float64"):
             done = _native.fma_burst(dtype == "float64", 100_000)
-            flops[dtype] = best(
-                lambda wide=dtype == "float64": _native.fma_burst(wide, 100_000), done
-            )
+            flops[dtype] = best(partial(_native.fma_burst, dtype == "float64", 100_000), done)
         bandwidth = []
-        for size in (1 << 15, 1 << 19, 1 << 23, 1 << 28):
-            size *= threads
+        for each in (1 << 15, 1 << 19, 1 << 23, 1 << 28):
+            size = each * threads
             x = np.ones(size // 4, np.float32)
-            bandwidth.append((size, best(lambda x=x: _native.read_burst(x), size)))
+            bandwidth.append((size, best(partial(_native.read_burst, x), size)))
     return Roofline(flops, bandwidth)

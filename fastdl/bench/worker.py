@@ -1,7 +1,7 @@
-"""One contestant's process: reads jobs as JSON lines on stdin, answers each with one line on stdout.
+"""One contestant's process: reads jobs as JSON lines on stdin, answers each with a line on stdout.
 
-{"op": "matmul", "sample": "1024", "dtype": "float32"}   prepare, and say whether there is such an op
-{"seconds": 0.2}                                          run one block; the times of single calls
+{"op": "matmul", "sample": "1024", "dtype": "float32"}   prepare; has it the op?
+{"seconds": 0.2}                                          run a block; times of calls
 """
 
 from __future__ import annotations

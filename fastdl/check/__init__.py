@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,13 @@ def tasks(
     families = _QUICK_FAMILIES if mode == "quick" else _FULL_FAMILIES
     for spec in specs:
         if spec.bad_inputs:
-            yield Task(0, spec, "any", "-", "-", "-", lambda spec=spec: aspects.refusals(spec))
+            yield Task(0, spec, "any", "-", "-", "-", partial(aspects.refusals, spec))
         small = [s for s in spec.samples if not s.bench or mode == "full"]
         if spec.vjp is not None:
             for rank, sample in enumerate(s for s in small if not s.bench):
                 yield Task(
                     rank, spec, "reference", "-", sample.name, "float64",
-                    lambda spec=spec, sample=sample: aspects.differences(spec, sample, seed),
+                    partial(aspects.differences, spec, sample, seed),
                 )  # fmt: skip
         for name in ("native", "numba", *_others(spec)):
             if backend is not None and name != backend:
@@ -113,23 +114,24 @@ def _kernel_tasks(
     spec: OpSpec, kernel: Kernel, isa: str, samples: list[Sample], families: list[str], seed: int,
     cases: dict[Any, Case],
 ) -> Iterator[Task]:  # fmt: skip
-    own = [*families, "bit patterns"] if spec.elementwise else families
+    # A backward op takes an output of its forward op, which has no such range.
+    sweeps = spec.elementwise and not spec.name.endswith("_backward")
+    own = [*families, "bit patterns"] if sweeps else families
     rank = 0
     for sample in samples:
         for dtype in _dtypes(spec, kernel):
-            if dtype not in FLOATS:
-                own_here = ["normal"]
-            else:
-                own_here = own
+            own_here = own if dtype in FLOATS else ["normal"]
 
-            def values(sample=sample, dtype=dtype, own=own_here) -> aspects.Found:
+            def values(
+                sample: Sample = sample, dtype: str = dtype, own: list[str] = own_here
+            ) -> aspects.Found:
                 return aspects.values(spec, kernel, sample, dtype, seed, own, cases)
 
-            def rest(sample=sample, dtype=dtype) -> aspects.Found:
+            def rest(sample: Sample = sample, dtype: str = dtype) -> aspects.Found:
                 yield from aspects.strides(spec, kernel, sample, dtype, seed)
                 yield from aspects.bits(spec, kernel, sample, dtype, seed)
 
-            def gradients(sample=sample, dtype=dtype) -> aspects.Found:
+            def gradients(sample: Sample = sample, dtype: str = dtype) -> aspects.Found:
                 return aspects.gradients(spec, kernel.backend, sample, dtype, seed)
 
             label = f"{kernel.backend}:{kernel.name}"

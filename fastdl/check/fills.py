@@ -17,7 +17,7 @@ def seeded(*parts: object) -> np.random.Generator:
 
 def _of(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return np.ascontiguousarray(values.astype(dtype))
+        return np.asarray(values).astype(dtype, order="C")
 
 
 def _exact(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
@@ -37,7 +37,7 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) ->
 
 
 def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Magnitudes in [0.5, 2): far from poles and kinks, where differences approximate derivatives."""
+    """Magnitudes in [0.5, 2): far from poles and kinks, where differences serve."""
     exact = _exact(rng, shape, dtype)
     if exact is not None:
         return exact
@@ -45,7 +45,7 @@ def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) 
 
 
 def integers(terms: int) -> Fill:
-    """Non-zero integers whose products sum exactly, using the dtype's bits as far as that allows."""
+    """Non-zero integers whose products sum exactly, of as many bits as that allows."""
 
     def fill(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         exact = _exact(rng, shape, dtype)

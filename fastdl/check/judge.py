@@ -1,9 +1,9 @@
 """The judge of one call: what was returned against the reference, within the op's own bound.
 
 A result passes if it has the planned type, shape, dtype and memory format, if every element is of
-the class the reference's is (NaN, infinity of a sign), and if |got − exact| ≤ bound elsewhere, where
-`exact` comes from a wider dtype and the bound from the op's spec and the kernel's declared depth.
-There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never passes for a number.
+the class the reference's is (NaN, infinity of a sign), and if |got − exact| ≤ bound elsewhere,
+where `exact` comes from a wider dtype and the bound from the op's spec and the kernel's
+declared depth. There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never passes for a number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..spec import Judged, Kernel, OpSpec, Plan, accumulated, exact
 
 @dataclass
 class Verdict:
-    """The judge's word on one case: `ratio` is the worst error / bound; `why` is empty if it passed."""
+    """The judge's word on a case: `ratio` is the worst error / bound, `why` empty if it passed."""
 
     ratio: float = 0.0
     why: str = ""
@@ -33,7 +33,7 @@ class Verdict:
 
 
 def widen(x: Any, dtype: np.dtype) -> Any:
-    """An operand in the dtype the reference computes in; a Python float is rounded as it will be."""
+    """An operand in the dtype the reference computes in; a Python float is rounded as there."""
     if isinstance(x, np.ndarray):
         return x.astype(accumulator(x.dtype)) if is_float(x.dtype) else x
     if isinstance(x, float) and is_float(dtype):
@@ -42,7 +42,7 @@ def widen(x: Any, dtype: np.dtype) -> Any:
 
 
 class Case:
-    """A planned call with its exact result, computed once and shared by all kernels judged on it."""
+    """A planned call with its exact result, computed once for all kernels judged on it."""
 
     def __init__(self, spec: OpSpec, plan: Plan):
         self.spec, self.plan = spec, plan
@@ -67,7 +67,7 @@ class Case:
             return self.spec.bound(judged)
 
     def judge(self, returned: Any, kernel: Kernel | None, integers: bool = False) -> Verdict:
-        """The verdict on what a kernel returned; `integers` demands equality of sums of integers."""
+        """The verdict on what a kernel returned; `integers` demands exact sums."""
         results = returned if isinstance(returned, tuple) else (returned,)
         if len(results) != len(self.plan.outputs):
             return Verdict(
@@ -113,9 +113,9 @@ def _compare(got: np.ndarray, expected: np.ndarray, bound: Any, spec: OpSpec) ->
             return Verdict()
         i = np.unravel_index(int(np.argmax(wrong)), got.shape)
         return Verdict(np.inf, f"element {_where(i)} is {got[i]}, want {expected[i]}")
-    wide = got.astype(expected.dtype)
     bound = np.broadcast_to(np.asarray(bound, expected.dtype), expected.shape)
     with np.errstate(all="ignore"):
+        wide = got.astype(expected.dtype)
         rounded = expected.astype(got.dtype)
         # A value within its bound of the largest finite number may round to infinity, or not.
         edge = np.abs(expected) + bound >= np.finfo(got.dtype).max

@@ -58,5 +58,6 @@ class Report:
         rest = f"; {left} tasks left at the deadline" if left else ""
         replay = f"fastdl check --seed {self.seed}"
         self.console.print(
-            f"{cases} cases in {took:.1f} s, {len(failures)} failed{rest} (mode {self.mode}, {replay})"
+            f"{cases} cases in {took:.1f} s, {len(failures)} failed{rest}"
+            f" (mode {self.mode}, {replay})"
         )

@@ -83,7 +83,7 @@ def show_config() -> str:
     lines = [
         f"fastdl {__version__}, NumPy {np.__version__}, Python {platform.python_version()}",
         f"built by {build['compiler']}",
-        f"cpu: {cpu.get('model', 'unknown')}, {cpu.get('affinity', '?')} of {cpu.get('cores', '?')} cores",
+        f"cpu: {cpu['model']}, {cpu['affinity']} of {cpu['cores']} cores",
         f"instruction set: {_native.isa()} (runnable: {', '.join(_native.runnable_isas())})",
         f"threads: {get_num_threads()}",
         f"backends, in order: {', '.join(BACKENDS)}; forced: {forced_backend.get() or 'none'}",

@@ -50,7 +50,7 @@ def bfloat16() -> np.dtype:
     return _BY_NAME["bfloat16"]
 
 
-def as_dtype(dtype: Any) -> np.dtype:
+def as_dtype(dtype: Any, argument: str = "dtype") -> np.dtype:
     """The numpy.dtype meant by a dtype, a scalar type or a name; DTypeError if it is not ours."""
     if isinstance(dtype, str):
         dtype = _ALIASES.get(dtype, dtype)
@@ -59,9 +59,11 @@ def as_dtype(dtype: Any) -> np.dtype:
     try:
         found = np.dtype(dtype)
     except TypeError as error:
-        raise DTypeError(f"dtype: got {dtype!r}, want one of {', '.join(NAMES)}") from error
+        raise DTypeError(f"{argument}: got {dtype!r}, want one of {', '.join(NAMES)}") from error
     if found.name not in NAMES or not found.isnative:
-        raise DTypeError(f"dtype: got {found}, want one of {', '.join(NAMES)} in native byte order")
+        raise DTypeError(
+            f"{argument}: got {found}, want one of {', '.join(NAMES)} in native byte order"
+        )
     return found
 
 

@@ -48,7 +48,7 @@ class Bounded:
             return other
         value = self.value.dtype.type(other)
         exact = math.frexp(other)[0] / self.unit % 1 == 0
-        return replace(self, value=value, error=0 if exact else abs(value) * self.unit)
+        return replace(self, value=value, error=value * 0 if exact else np.abs(value) * self.unit)
 
     def exactly(self, value: np.ndarray) -> Bounded:
         """A number that the kernel knows without error."""

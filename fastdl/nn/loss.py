@@ -10,7 +10,7 @@ from .module import Module
 
 
 class CrossEntropyLoss(Module):
-    """Cross entropy of logits x[N, C, ...] and classes target[N, ...]; see functional.cross_entropy."""
+    """Cross entropy of logits x[N, C, ...] and classes target[N, ...]; see functional."""
 
     def __init__(
         self,

@@ -216,17 +216,18 @@ class Module:
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
     ) -> IncompatibleKeys:
-        """Copies values in by name, from arrays, Tensors or torch tensors, cast to each one's dtype.
+        """Copies values in by name, from arrays, Tensors or torch tensors, cast to each dtype.
 
-        Raises ShapeError for a value of the wrong shape and, if strict, KeyError for names that only
-        one side has; then nothing is changed.
+        Raises ShapeError for a value of the wrong shape and, if strict, KeyError for names that
+        only one side has; then nothing is changed.
         """
         own = dict([*self._named("_parameters"), *self._named("_buffers")])
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         if strict and (missing or unexpected):
             raise KeyError(
-                f"load_state_dict of {type(self).__name__}: missing {missing}, unexpected {unexpected}"
+                f"load_state_dict of {type(self).__name__}: missing {missing},"
+                f" unexpected {unexpected}"
             )
         values = {name: _as_array(name, state_dict[name]) for name in own if name in state_dict}
         for name, value in values.items():

@@ -185,7 +185,7 @@ def _where_shape(cond: Any, a: Any, b: Any) -> Plan:
         raise DTypeError(f"where: cond: got {got}, want a bool array")
     common = broadcast("where", *(x.shape for x in (cond, a, b) if isinstance(x, np.ndarray)))
     dtype = result_type(a, b)
-    out = Out(common, dtype, _format(common, a, b, cond))
+    out = Out(common, dtype, _format(common, cond, a, b))
     return Plan((out,), (cond, promoted("where", a, dtype), promoted("where", b, dtype)))
 
 
@@ -282,7 +282,7 @@ def _unary(name: str, vjp: Any, saved: str = "", floats: bool = True) -> OpSpec:
     )
 
 
-neg = _unary("neg", lambda saved, g: (neg(g),), floats=False)
+neg: OpSpec = _unary("neg", lambda saved, g: (neg(g),), floats=False)
 relu = _unary("relu", lambda saved, g: (relu_backward(g, saved.y),), "y", floats=False)
 exp = _unary("exp", lambda saved, g: (mul(g, saved.y),), "y")
 log = _unary("log", lambda saved, g: (div(g, saved.x),), "x")
@@ -301,11 +301,11 @@ erf = _unary("erf", _erf_vjp, "x")
 
 
 def _cast_shape(x: Any, dtype: Any) -> Plan:
-    wanted = as_dtype(dtype)
+    wanted = as_dtype(dtype, "cast: dtype")
     return Plan((Out(x.shape, wanted, is_channels_last(x)),), (x,), {"dtype": wanted.name})
 
 
-cast = op(
+cast: OpSpec = op(
     name="cast",
     family="elementwise",
     signature="x; dtype -> y",
@@ -331,7 +331,8 @@ cast = op(
         ),
     ),
     bad_inputs=(
-        *UNARY_BAD[:4],
+        BadInput("not an array", lambda: (([1.0],), {"dtype": "int64"}), DTypeError),
+        BadInput("complex", lambda: ((np.zeros(3, complex),), {"dtype": "int64"}), DTypeError),
         BadInput("complex dtype", lambda: ((_f32(3),), {"dtype": "complex64"}), DTypeError),
         BadInput("unknown dtype", lambda: ((_f32(3),), {"dtype": "float99"}), DTypeError),
     ),
@@ -433,10 +434,10 @@ def _activation_backward(name: str, vjp: Any, saves: tuple[str, ...], bound: Any
     )
 
 
-relu_backward = _activation_backward("relu_backward", _relu_backward_vjp, ("y",), exact)
-tanh_backward = _activation_backward(
+relu_backward: OpSpec = _activation_backward("relu_backward", _relu_backward_vjp, ("y",), exact)
+tanh_backward: OpSpec = _activation_backward(
     "tanh_backward", _tanh_backward_vjp, ("g", "y"), bounded(lambda g, y: g * (1 - y * y))
 )
-sigmoid_backward = _activation_backward(
+sigmoid_backward: OpSpec = _activation_backward(
     "sigmoid_backward", _sigmoid_backward_vjp, ("g", "y"), bounded(lambda g, y: g * (y * (1 - y)))
 )

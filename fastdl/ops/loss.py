@@ -136,8 +136,9 @@ def _distribution(saved: Any) -> tuple[Any, Any]:
     dim = min(1, len(meta.shape) - 1)
     classes = meta.shape[dim]
     along = [n if i == dim else 1 for i, n in enumerate(meta.shape)]
-    w = 1.0 if weight is None else reshape(weight, shape=along)
-    share = smoothing / max(classes, 1)
+    # Numbers of x's dtype: a Python one would make the products with bools float32.
+    w = np.ones((), meta.dtype) if weight is None else reshape(weight, shape=along)
+    share = np.asarray(smoothing / max(classes, 1), meta.dtype)
     if is_float(target.dtype):
         positions = math.prod(meta.shape) // max(classes, 1)
         return mul(add(mul(target, 1 - smoothing), share), w), positions
@@ -362,10 +363,10 @@ _BAD: tuple[tuple[str, Any, dict[str, Any], type[Exception]], ...] = (
 
 
 def _bad_inputs(*upstream: Any) -> tuple[BadInput, ...]:
-    return tuple(
-        BadInput(name, lambda make=make, o=options: ((*upstream, *make()), dict(o)), error)
-        for name, make, options, error in _BAD
-    )
+    def bad(name: str, make: Any, options: dict[str, Any], error: type[Exception]) -> BadInput:
+        return BadInput(name, lambda: ((*upstream, *make()), options), error)
+
+    return tuple(bad(*case) for case in _BAD)
 
 
 _ARGUMENTS = "x[N,C,...], target[N,...], weight?[C]; ignore_index, reduction, label_smoothing"

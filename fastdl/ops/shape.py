@@ -12,7 +12,7 @@ from ..core.config import forced_backend
 from ..core.dtypes import int32, int64, promote
 from ..core.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from ..core.shapes import as_int, as_ints, broadcast, is_channels_last, normalize_dim
-from ..spec import OPS, BadInput, Cost, Ints, Out, Plan, Sample, accumulated, exact, op
+from ..spec import OPS, BadInput, Cost, Ints, OpSpec, Out, Plan, Sample, accumulated, exact, op
 
 NUMERIC = ("bool", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 
@@ -78,7 +78,7 @@ def _reshape_shape(x: Any, shape: Any) -> Plan:
     return Plan((Out(filled, x.dtype),), (x,), {"shape": filled})
 
 
-reshape = op(
+reshape: OpSpec = op(
     name="reshape",
     family="shape",
     signature="x; shape -> y",
@@ -280,7 +280,7 @@ _INDICES = {
     "no rows": ((5, 4), np.zeros(0, np.int64)),
     "empty": ((0, 4), slice(1)),
 }
-_INDEX_BAD = (
+_INDEX_BAD: tuple[tuple[str, Any, type[Exception]], ...] = (
     ("out of range", 3, IndexRangeError),
     ("array out of range", np.array([0, 3]), IndexRangeError),
     ("too many", (0, 0, 0), IndexRangeError),
@@ -294,7 +294,12 @@ _INDEX_BAD = (
     ("step 0", slice(None, None, 0), ArgumentError),
 )
 
-getitem = op(
+
+def _bad_index(name: str, index: Any, error: type[Exception], *value: float) -> BadInput:
+    return BadInput(name, lambda: ((_f32(3, 4), *value), {"index": index}), error)
+
+
+getitem: OpSpec = op(
     name="getitem",
     family="shape",
     signature="x; index -> y",
@@ -304,9 +309,7 @@ getitem = op(
     cost=_no_cost,
     bound=exact,
     samples=tuple(Sample(n, (s,), {"index": i}) for n, (s, i) in _INDICES.items()),
-    bad_inputs=tuple(
-        BadInput(n, lambda i=i: ((_f32(3, 4),), {"index": i}), error) for n, i, error in _INDEX_BAD
-    ),
+    bad_inputs=tuple(_bad_index(*case) for case in _INDEX_BAD),
     dtypes=NUMERIC,
     view=True,
 )
@@ -329,7 +332,7 @@ def _duplicates(g: Any, input_shape: tuple[int, ...], index: Any) -> int:
     return int(hits.max(initial=1))
 
 
-getitem_backward = op(
+getitem_backward: OpSpec = op(
     name="getitem_backward",
     family="shape",
     signature="g; input_shape, index -> dx",
@@ -367,7 +370,7 @@ def _setitem_shape(x: Any, value: Any, index: Any) -> Plan:
     if source.size != math.prod(trimmed) or broadcast("setitem", trimmed, place) != place:
         raise ShapeError(f"setitem: value has shape {source.shape}, want one that fills {place}")
     out = Out(x.shape, x.dtype, is_channels_last(x))
-    return Plan((out,), (x, source), {"index": canonical})
+    return Plan((out,), (x, source.reshape(trimmed)), {"index": canonical})
 
 
 def _setitem_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
@@ -393,10 +396,7 @@ setitem = op(
         Sample("leading ones", ((5, 4), (1, 1, 4)), {"index": slice(1, 3)}),
     ),
     bad_inputs=(
-        *(
-            BadInput(n, lambda i=i: ((_f32(3, 4), 1.0), {"index": i}), error)
-            for n, i, error in _INDEX_BAD
-        ),
+        *(_bad_index(*case, 1.0) for case in _INDEX_BAD),
         BadInput("value shape", lambda: ((_f32(3, 4), _f32(3)), {"index": 0}), ShapeError),
         BadInput("value too big", lambda: ((_f32(3, 4), _f32(2, 4)), {"index": 0}), ShapeError),
         BadInput("scalar x", lambda: ((1.0, 2.0), {"index": 0}), DTypeError),

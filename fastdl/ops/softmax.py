@@ -11,7 +11,7 @@ from ..core.dtypes import is_float, result_type
 from ..core.errorbound import bounded
 from ..core.errors import DTypeError, IndexRangeError, ShapeError
 from ..core.shapes import is_channels_last, normalize_dim
-from ..spec import BadInput, Cost, Out, Plan, Sample, op
+from ..spec import BadInput, Cost, OpSpec, Out, Plan, Sample, op
 from .elementwise import exp, mul, neg, sub
 from .reduce import sum
 from .shape import promoted
@@ -111,7 +111,7 @@ def _backward_vjp(saved: Any, v: Any) -> tuple[Any, ...]:
     )
 
 
-log_softmax_backward = op(
+log_softmax_backward: OpSpec = op(
     name="log_softmax_backward",
     family="softmax",
     signature="g, y; dim -> dx",

@@ -59,7 +59,7 @@ class Optimizer:
                     p.grad = Tensor(np.zeros(p.shape, p.dtype))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Updates every parameter that has a gradient; returns the closure's value, if one is given."""
+        """Updates every parameter that has a gradient; returns the closure's value, if any."""
         value = None
         if closure is not None:
             with enable_grad():

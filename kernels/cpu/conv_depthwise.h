@@ -33,9 +33,9 @@ struct ConvDepthwiseKernels {
   // Output rows [p0, p1) of the units [unit0, unit1) of image n.
   void (*chunk)(const Conv<T>&, const DepthPlan&, int64_t n, int64_t p0, int64_t p1, int64_t unit0,
                 int64_t unit1, T* workspace);
-  // sums[tap][lane] of a unit over the images [n0, n1). In Conv, y is g.
-  void (*grad)(const Conv<T>&, const DepthPlan&, int64_t n0, int64_t n1, int64_t unit, T* sums,
-               T* workspace);
+  // sums[unit][tap][lane] over the images [n0, n1). In Conv, y is g.
+  void (*grad)(const Conv<T>&, const DepthPlan&, int64_t n0, int64_t n1, int64_t unit0,
+               int64_t unit1, T* sums, T* workspace);
   // dw of a unit = the sum of `parts` such sums, `part` elements apart; the first is overwritten.
   void (*grad_finish)(const Conv<T>&, const DepthPlan&, int64_t unit, T* sums, int64_t parts,
                       int64_t part, T* dw);

@@ -35,8 +35,9 @@ struct ElementwiseKernels {
   Loop cast[kLoopDTypes][kLoopDTypes];  // [from][to]
   // The rest knows elements by size only: 1, 4 or 8 bytes at index 0, 1, 2.
   Loop where[3][8];  // operands: condition, a, b; variant bit 0, of the condition, is never set
-  // n elements between any two strides (in elements).
-  void (*strided[3])(void* out, int64_t out_stride, const void* in, int64_t in_stride, int64_t n);
+  // out[i * out_row + j * out_step] = in[i * in_row + j * in_step], 0 <= i < rows, 0 <= j < n.
+  void (*strided[3])(void* out, int64_t out_row, int64_t out_step, const void* in, int64_t in_row,
+                     int64_t in_step, int64_t rows, int64_t n);
   // out[i * out_row + j] = in[j * in_column + i], 0 <= i < rows, 0 <= j < columns.
   void (*transpose[3])(void* out, int64_t out_row, const void* in, int64_t in_column, int64_t rows,
                        int64_t columns);

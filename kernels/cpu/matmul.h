@@ -41,11 +41,13 @@ struct MatmulKernels {
   void (*tile)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, bool packed, T* c,
                int64_t ldc, int m, int n, const Epilogue<T>& epilogue);
 
-  // panel[k * width + w] = source[w * w_stride + k * k_stride] for w < count, 0 up to width.
-  // A panel of B: width = nr, count = its columns. A panel of A: width = count = its rows, read
-  // by the tile with row_stride 1 and k_stride width. Fast when either stride is 1.
+  // Panels of `width` columns, back to back, from `count` columns of the source:
+  // panels[(p * k_size + k) * width + w] = source[(p * width + w) * w_stride + k * k_stride],
+  // and 0 from `count` on in the last panel. For B, width = nr. For A, one panel at a time with
+  // width = count = the rows of a tile, which reads it with row_stride 1 and k_stride width.
+  // Fast when either stride is 1.
   void (*pack)(int64_t k_size, int count, const T* source, int64_t w_stride, int64_t k_stride,
-               T* panel, int width);
+               T* panels, int width);
 
   // As `tile`, for m <= kFewRows rows, any n, one piece, b in place.
   void (*sweep)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,

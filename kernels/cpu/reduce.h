@@ -16,7 +16,7 @@ struct ReduceStrip {
   int64_t count, xs, ys, n, rs, m, cs;
   double divisor;  // of floating sums: n for a mean, 1 otherwise
 };
-constexpr int64_t kRowBlock = 4096, kColumnBlock = 256, kColumnTile = 2048;
+constexpr int64_t kRowBlock = 4096, kColumnBlock = 128, kColumnTile = 2048;
 
 // Dense narrow columns are folded: `fold` rows of m are read as one row of fold * m.
 static inline int64_t column_fold(int64_t n, int64_t rs, int64_t m, int64_t cs) {

@@ -1,5 +1,5 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import elementwise, shape
+from . import elementwise, matmul, shape
 
-__all__ = ["elementwise", "shape"]
+__all__ = ["elementwise", "matmul", "shape"]

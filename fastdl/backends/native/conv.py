@@ -24,6 +24,7 @@ def conv2d(
     stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1, out: Any = None,
     **unknown: Any,
 ) -> Any:  # fmt: skip
+    """conv2d of raw arguments; what is not taken is left to the checks of the spec."""
     if more or unknown:
         return NotImplemented
     return _native.conv2d(x, w, bias, stride, padding, dilation, groups, out)
@@ -35,6 +36,7 @@ def conv2d_input_grad(
     input_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any, channels_last: bool,
     out: Any = None,
 ) -> Any:  # fmt: skip
+    """The forward kernel on w turned round; a stride splits dx by residue."""
     return _native.conv2d_input_grad(
         g, w, input_size, stride, padding, dilation, groups, channels_last, out
     )
@@ -46,6 +48,7 @@ def conv2d_weight_grad(
     kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any, channels_last: bool,
     out: Any = None,
 ) -> Any:  # fmt: skip
+    """A product of x and g over all output pixels, in fixed blocks."""
     return _native.conv2d_weight_grad(
         x, g, kernel_size, stride, padding, dilation, groups, channels_last, out
     )

@@ -24,7 +24,12 @@ for _name in ("div", "exp", "log", "tanh", "sigmoid", "erf", "relu_backward", "t
     kernel(_name, backend="native", dtypes=FLOATS, out=True, direct=True)(getattr(_native, _name))
 kernel("relu", backend="native", dtypes=NUMBERS, out=True, direct=True)(_native.relu)
 kernel("where", backend="native", dtypes=ALL, out=True, direct=True)(_native.where)
-kernel("cast", backend="native", dtypes=ALL, out=True, direct=True)(_native.cast)
+
+
+@kernel("cast", backend="native", dtypes=ALL, out=True, direct=True)
+def cast(x: Any, *, dtype: Any = None, out: Any = None) -> Any:
+    """C's conversions; the dtype is given by name."""
+    return _native.cast(x, dtype, out) if type(dtype) is str else NotImplemented
 
 
 @kernel("copy", backend="native", dtypes=ALL, out=True)

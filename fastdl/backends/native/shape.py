@@ -29,7 +29,8 @@ def cat(*tensors: np.ndarray, dim: int, out: Any = None) -> np.ndarray:
     first = parts[0] if parts else tensors[0]
     shape = list(first.shape)
     shape[dim] = sum(t.shape[dim] for t in parts)
-    result = empty(shape, first.dtype, is_channels_last(first)) if out is None else out
+    last = all(is_channels_last(t) for t in parts)
+    result = empty(shape, first.dtype, bool(parts) and last) if out is None else out
     start = 0
     for t in parts:
         stop = start + t.shape[dim]
@@ -41,7 +42,7 @@ def cat(*tensors: np.ndarray, dim: int, out: Any = None) -> np.ndarray:
 def _needs_gather(index: Any) -> str | None:
     items = index if isinstance(index, tuple) else (index,)
     for i in items:
-        if isinstance(i, (np.ndarray, list)) or isinstance(i, (bool, np.bool_)):
+        if isinstance(i, (np.ndarray, list, bool, np.bool_)):
             return "an array or a bool in the index"
     return None
 
@@ -63,7 +64,7 @@ def _window(array: np.ndarray, index: Any) -> np.ndarray:
 @kernel("setitem", backend="native", dtypes=ALL, declines=_setitem_declines)
 def setitem(x: np.ndarray, value: np.ndarray, *, index: Any) -> np.ndarray:
     """A copy of x with value broadcast into x[index]."""
-    result = empty(x.shape, x.dtype)
+    result = empty(x.shape, x.dtype, is_channels_last(x))
     _copy(x, result)
     window = _window(result, index)
     _copy(np.broadcast_to(value, window.shape), window)

@@ -1,7 +1,7 @@
 """Numba, loaded when a kernel first runs: `import fastdl` never imports it.
 
-`@jit` compiles a function on its first call; jitted functions may call each other. `Elementwise` has
-NumPy apply a function of numbers to arrays of any shapes and strides, by a loop of Numba's.
+`@jit` compiles a function on its first call; jitted functions may call each other. `Elementwise`
+has NumPy apply a function of numbers to arrays of any strides, by a loop of Numba's.
 `split` runs a jitted function over ranges of its outermost loop, one range a thread. The threads
 are Python's (the kernels release the GIL) and not Numba's, whose portable layer aborts the process
 when two threads launch at once; serial code also compiles several times faster than a prange.
@@ -81,8 +81,9 @@ _LOOPS = {"bool": "int64", "uint8": "int64", "int32": "int64"}
 class Elementwise:
     """A function of numbers, applied to arrays by NumPy: broadcasting, any strides, no GIL.
 
-    A loop is compiled when its dtypes are first seen. `exact` compiles one for the very dtype of
-    the result, which is otherwise computed as the operands are.
+    A loop is compiled when its dtypes are first seen; `exact` compiles it for the very dtype of the
+    result. The function takes the result's old value too, as its last argument, and ignores it:
+    Numba's loops treat the result as contiguous wherever all operands are.
     """
 
     def __init__(
@@ -103,12 +104,12 @@ class Elementwise:
             cut = (slice(None),) * axis + (slice(first, last),)
             pieces = (np.broadcast_to(a, out.shape)[cut] for a in arrays)
             with np.errstate(all="ignore"):
-                run(*pieces, out=out[cut], casting="unsafe")
+                run(*pieces, out[cut], out=out[cut], casting="unsafe")
 
         nanoseconds = out.size * self.nanoseconds
         if is_short(nanoseconds):
             with np.errstate(all="ignore"):
-                run(*arrays, out=out, casting="unsafe")
+                run(*arrays, out, out=out, casting="unsafe")
         else:
             split(part, out.shape[axis], nanoseconds)
         return out
@@ -121,7 +122,8 @@ class Elementwise:
 
             with _lock:
                 result, *operands = (getattr(numba, n.replace("bool", "boolean")) for n in key)
-                self._loops[key] = _cached(numba.vectorize, self.function, [result(*operands)])
+                signature = result(*operands, result)
+                self._loops[key] = _cached(numba.vectorize, self.function, [signature])
         return self._loops[key]
 
 
@@ -149,7 +151,7 @@ def split(kernel: Callable[..., Any], count: int, nanoseconds: float, *args: Any
 
 
 def _threads() -> ThreadPoolExecutor:
-    global _pool  # noqa: PLW0603
+    global _pool
     with _lock:
         if _pool is None:
             from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +162,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def _after_fork() -> None:
     """A child has none of its parent's threads, and may have copied a lock somebody held."""
-    global _pool, _lock  # noqa: PLW0603
+    global _pool, _lock
     _pool, _lock = None, threading.RLock()
 
 

@@ -1,4 +1,4 @@
-"""Reductions of x[outer, n, inner] over n: sums in float64 (integers in int64), maxima, their places.
+"""Reductions of x[outer, n, inner] over n: sums (in float64 or int64), maxima and their places.
 
 The dims are put in the order of memory, and adjacent reduced ones are reduced together, the last
 group first. With inner = 1 a row is folded into lanes, side by side, which LLVM vectorises as it
@@ -48,7 +48,7 @@ def row_sum(row: Any, lanes: Any) -> Any:
 @jit
 def larger(a: Any, b: Any) -> Any:
     """The larger, NaN before any number, the first of equals."""
-    return b if b > a or b != b else a
+    return b if b > a or np.isnan(b) else a
 
 
 @jit
@@ -111,6 +111,11 @@ def _max_columns(first: int, last: int, x: Any, y: Any) -> None:
 
 
 @jit
+def _same(a: Any, b: Any) -> Any:
+    return a == b or (np.isnan(a) and np.isnan(b))
+
+
+@jit
 def _find(first: int, last: int, x: Any, y: Any, index: Any) -> None:
     """index[i, k] = the first j with x[i, j, k] = y[i, k], or where both are NaN."""
     n, inner = x.shape[1], x.shape[2]
@@ -118,7 +123,7 @@ def _find(first: int, last: int, x: Any, y: Any, index: Any) -> None:
         if inner == 1:
             top = y[i, 0]
             j = 0
-            while not (x[i, j, 0] == top or (top != top and x[i, j, 0] != x[i, j, 0])):
+            while not _same(x[i, j, 0], top):
                 j += 1
             index[i, 0] = j
         else:
@@ -126,7 +131,7 @@ def _find(first: int, last: int, x: Any, y: Any, index: Any) -> None:
             for j in range(n - 1, -1, -1):
                 row = x[i, j]
                 for k in range(inner):
-                    if row[k] == top[k] or (row[k] != row[k] and top[k] != top[k]):
+                    if _same(row[k], top[k]):
                         place[k] = j
 
 

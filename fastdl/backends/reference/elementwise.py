@@ -98,18 +98,19 @@ def sigmoid(x: Array) -> Array:
 def erf(x: Array) -> Array:
     """2/√π ∫₀ˣ e^(−t²) dt = 2/√π e^(−x²) Σ_n 2ⁿ x^(2n+1) / (2n+1)!!   (Abramowitz, Stegun 7.1.6).
 
-    All terms have one sign, so the sum is as accurate as the arithmetic. Past |x| = 7 even a
-    64-bit mantissa rounds erf to 1.
+    All terms have one sign, so the sum is as accurate as the arithmetic; some 100 terms cost a few
+    bits, which longdouble has to spare. Past |x| = 7 even its erf rounds to 1.
     """
     x = np.asarray(x)
     inside = np.abs(x) < 7
-    v = np.where(inside, x, np.zeros_like(x))
+    v = np.where(inside, x, 0).astype(np.longdouble)
     term, total, n = v, v, 0
-    while np.any(np.abs(term) > np.finfo(x.dtype).eps / 4 * np.abs(total)):
+    while np.any(np.abs(term) > np.finfo(v.dtype).eps / 4 * np.abs(total)):
         n += 1
         term = term * (2 * v * v / (2 * n + 1))
         total = total + term
-    series = 2 / np.sqrt(4 * np.arctan(np.ones_like(x))) * np.exp(-v * v) * total
+    two_over_root_pi = 1 / np.sqrt(np.arctan(np.longdouble(1)))
+    series = (two_over_root_pi * np.exp(-v * v) * total).astype(x.dtype)
     return np.where(inside, series, np.where(np.isnan(x), x, np.sign(x)))
 
 

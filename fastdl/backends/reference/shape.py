@@ -53,17 +53,22 @@ def getitem(x: Any, *, index: Index) -> Any:
     return x[select][rest]
 
 
-def getitem_backward(g: Any, *, input_shape: tuple[int, ...], index: Index) -> Any:
-    """Zeros of input_shape with g added at index, duplicates accumulated."""
-    y = np.zeros(input_shape, g.dtype)
+def assign(y: Any, value: Any, *, index: Index) -> None:
+    """y[index] = value, in place."""
     select, rest = split_index(index)
-    np.add.at(y[select], rest, g)
-    return y
+    y[select][rest] = value
 
 
 def setitem(x: Any, value: Any, *, index: Index) -> Any:
     """A copy of x with x[index] = value."""
     y = np.array(x)
+    assign(y, value, index=index)
+    return y
+
+
+def getitem_backward(g: Any, *, input_shape: tuple[int, ...], index: Index) -> Any:
+    """Zeros of input_shape with g added at index, duplicates accumulated."""
+    y = np.zeros(input_shape, g.dtype)
     select, rest = split_index(index)
-    y[select][rest] = value
+    np.add.at(y[select], rest, g)
     return y

@@ -1,4 +1,4 @@
-"""NumPy doing the same job in its usual idiom, with its OpenBLAS as shipped and told to use AVX-512."""
+"""NumPy doing the same job in its usual idiom: OpenBLAS as shipped, and told to use AVX-512."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES: dict[str, dict[str, str]] = {
     "numpy": {},
     "numpy-skylakex": {"OPENBLAS_CORETYPE": "SkylakeX"},
 }
-_UFUNCS = {
+_UFUNCS: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal, "where": np.where, "exp": np.exp, "log": np.log, "tanh": np.tanh,

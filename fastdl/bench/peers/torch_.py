@@ -42,24 +42,25 @@ def contestant(
 
 
 def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
-    F, aten = torch.nn.functional, torch.ops.aten
-    same = ("matmul", "add", "sub", "mul", "div", "neg", "eq", "ne", "lt", "le", "gt", "ge", "where",
+    functional, aten = torch.nn.functional, torch.ops.aten
+    same = ("matmul", "add", "sub", "mul", "div", "neg", "eq", "ne", "lt", "le", "gt", "ge",
+            "where",
             "relu", "exp", "log", "tanh", "sigmoid", "erf")  # fmt: skip
     if op in same:
         return getattr(torch.special if op == "erf" else torch, op)
     if op == "linear":
-        return F.linear
+        return functional.linear
     if op in ("sum", "mean", "amax", "argmax", "max"):
         dim, keep = o.get("dim"), o.get("keepdim", False)
         if dim is None:
             return getattr(torch, op)
         return lambda x: getattr(torch, op)(x, dim=dim, keepdim=keep)
     if op == "log_softmax":
-        return lambda x: F.log_softmax(x, o.get("dim", -1))
+        return lambda x: functional.log_softmax(x, o.get("dim", -1))
     if op == "log_softmax_backward":
         return lambda g, y: aten._log_softmax_backward_data(g, y, o.get("dim", -1), y.dtype)
     if op == "cross_entropy":
-        return lambda x, t, w=None: F.cross_entropy(x, t, w, **o)
+        return lambda x, t, w=None: functional.cross_entropy(x, t, w, **o)
     if op == "cat":
         return lambda *x: torch.cat(x, o.get("dim", 0))
     if op == "copy":
@@ -72,7 +73,7 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
 
 
 def _image_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
-    F, grad = torch.nn.functional, torch.nn.grad
+    functional, grad = torch.nn.functional, torch.nn.grad
     conv = [
         o.get("stride", 1),
         _symmetric(o.get("padding", 0)),
@@ -80,7 +81,7 @@ def _image_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any
         o.get("groups", 1),
     ]
     if op == "conv2d":
-        return lambda x, w, b=None: F.conv2d(x, w, b, *conv)
+        return lambda x, w, b=None: functional.conv2d(x, w, b, *conv)
     if op == "conv2d_input_grad":
 
         def input_grad(g: Any, w: Any) -> Any:
@@ -97,11 +98,11 @@ def _image_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any
         return weight_grad
     pool = {k: v for k, v in o.items() if k not in ("input_size", "channels_last")}
     if op == "max_pool2d":
-        return lambda x: F.max_pool2d(x, **pool)
+        return lambda x: functional.max_pool2d(x, **pool)
     if op == "max_pool2d_with_indices":
-        return lambda x: F.max_pool2d(x, **pool, return_indices=True)
+        return lambda x: functional.max_pool2d(x, **pool, return_indices=True)
     if op == "avg_pool2d":
-        return lambda x: F.avg_pool2d(x, **pool)
+        return lambda x: functional.avg_pool2d(x, **pool)
     return None
 
 

@@ -1,0 +1,15 @@
+"""Matrix products: csrc/matmul.cpp, kernels/cpu/matmul.inc."""
+
+from __future__ import annotations
+
+from ... import _native
+from ...spec import kernel
+
+
+def _depth(terms: int) -> int:
+    """Chains of at most 512 terms, added up in order; 256 or more go into each but the last."""
+    return min(terms, 513 + terms // 256)
+
+
+kernel("matmul", backend="native", depth=_depth, out=True, direct=True)(_native.matmul)
+kernel("linear", backend="native", depth=_depth, out=True, direct=True)(_native.linear)

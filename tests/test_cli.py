@@ -1,0 +1,108 @@
+"""The commands: what they print, and their exit status (0 done, 1 failed, 2 makes no sense)."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastdl import cli
+from fastdl.spec import KERNELS, kernel
+
+
+def fastdl(*args, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "fastdl", *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **env},
+        check=False,
+    )
+
+
+def test_info():
+    out = fastdl("info")
+    assert out.returncode == 0
+    assert "instruction set" in out.stdout and "threads" in out.stdout
+
+
+def test_ops_lists_every_op():
+    from fastdl.spec import OPS
+
+    out = fastdl("ops", COLUMNS="250")
+    assert out.returncode == 0
+    assert all(name in out.stdout for name in OPS)
+
+
+def test_check_passes_and_writes_json(tmp_path):
+    file = tmp_path / "check.json"
+    out = fastdl("check", "relu", "--seed", "7", "--backend", "native", "--json", str(file))
+    assert out.returncode == 0, out.stdout
+    result = json.loads(file.read_text())
+    assert result["seed"] == 7 and not result["failures"]
+    assert {k["isa"] for k in result["kernels"]} >= {"baseline"}
+
+
+def test_check_fails_with_op_kernel_sample_and_ratio(capsys):
+    def slightly_wrong(x):
+        return np.exp(x) * x.dtype.type(1 + 1e-6)
+
+    kernel("exp", backend="wrong")(slightly_wrong)
+    try:
+        assert cli.main(["check", "exp", "--backend", "wrong", "--seed", "1"]) == 1
+    finally:
+        KERNELS["exp"].pop("wrong")
+    printed = capsys.readouterr().out
+    assert "FAILED exp, kernel wrong:slightly_wrong" in printed and "error/bound" in printed
+
+
+def test_bench_writes_json(tmp_path):
+    file = tmp_path / "bench.json"
+    out = fastdl("bench", "relu", "--vs", "numpy", "--threads", "1", "--quick", "--json", str(file))
+    assert out.returncode == 0, out.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert rows and {"fastdl", "numpy"} <= rows[0]["results"].keys()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["check", "no_such_op"],
+        ["bench", "no_such_op"],
+        ["check", "--backend", "no_such_backend"],
+        ["check", "--no-such-flag"],
+        ["check", "relu", "--quick", "--full"],
+        ["bench", "relu", "--vs", "no_such_peer"],
+        ["bench", "relu", "--threads", "0"],
+        ["no_such_command"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_is_one_line_and_status_2(args):
+    out = fastdl(*args)
+    assert out.returncode == 2
+    assert len(out.stderr.strip().splitlines()) == 1, out.stderr
+    assert "Traceback" not in out.stderr
+
+
+def test_missing_peer(monkeypatch, capsys):
+    from fastdl.bench import peers
+
+    monkeypatch.setattr(peers.modules()["torch"], "version", missing)
+    assert cli.main(["bench", "relu", "--vs", "torch"]) == 2
+    assert "torch is not installed" in capsys.readouterr().err
+
+
+def missing():
+    raise ImportError
+
+
+def test_bad_environment_is_named():
+    out = fastdl("info", FASTDL_ISA="sse9")
+    assert out.returncode != 0 and "FASTDL_ISA" in out.stderr
+    out = fastdl("info", FASTDL_ISA="baseline")
+    assert out.returncode == 0 and "instruction set: baseline" in out.stdout
