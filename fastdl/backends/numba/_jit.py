@@ -151,7 +151,7 @@ def split(kernel: Callable[..., Any], count: int, nanoseconds: float, *args: Any
 
 
 def _threads() -> ThreadPoolExecutor:
-    global _pool
+    global _pool  # noqa: PLW0603
     with _lock:
         if _pool is None:
             from concurrent.futures import ThreadPoolExecutor
