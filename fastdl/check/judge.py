@@ -85,7 +85,7 @@ class Case:
         bounds = [0.0] * len(results) if equal else self.bounds(depth)
         worst = Verdict()
         for name, got, out, expected, bound in zip(
-            self.spec.signature.outputs,
+            self.names,
             results,
             self.plan.outputs,
             self.expected,
