@@ -33,6 +33,13 @@ constexpr int64_t kEnoughChunks = 16;
 constexpr int64_t kPackedChannels = 32;
 // Work worth a chunk of its own, in floating-point operations.
 constexpr double kChunkFlops = 4e6;
+// The most of it in a chunk, some 10 ms: Ctrl-C is seen between chunks.
+constexpr double kLongestChunk = 2e9;
+
+// How many of `parts` a chunk takes, where all of them would cost `flops`.
+int64_t short_chunk(int64_t parts, double flops) {
+  return int64_t(std::clamp(double(parts) * kLongestChunk / flops, 1.0, double(parts)));
+}
 
 // A 1 x 1 convolution reads and writes pixel by pixel: its stride is one of memory, and rows, then
 // images, that follow each other there become one long row.
@@ -142,7 +149,8 @@ void run_last(Conv<T> v) {
   const int64_t rows = ceil_div(v.P, plan.chunk_p), columns = ceil_div(v.Q, plan.chunk_q);
   const int64_t chunks = v.groups * v.N * rows * columns;
   const int64_t most = chunks < kEnoughChunks ? ceil_div(panels * chunks, kEnoughChunks) : panels;
-  plan.chunk_panels = balanced(panels, std::min(panels, most));
+  const double cost = a_pixel * double(plan.chunk_p * plan.chunk_q);
+  plan.chunk_panels = balanced(panels, std::min(most, short_chunk(panels, cost)));
   const int64_t splits = ceil_div(panels, plan.chunk_panels);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
     LastChunk c;
@@ -236,7 +244,8 @@ void run_first(Conv<T> v) {
   const int64_t chunks = v.groups * groups_of_panels * runs;
   const int64_t most =  // each split gathers the panels again
       chunks < kEnoughChunks / 2 ? ceil_div(2 * plan.tiles * chunks, kEnoughChunks) : plan.tiles;
-  const int64_t chunk_tiles = balanced(plan.tiles, std::min(plan.tiles, most));
+  const int64_t chunk_tiles =
+      balanced(plan.tiles, std::min(most, short_chunk(plan.tiles, one * double(chunk_batches))));
   const int64_t splits = ceil_div(plan.tiles, chunk_tiles);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
     FirstChunk c;
