@@ -79,7 +79,7 @@ def log(x: Any) -> Any:
     bits = np.float64(x * 18014398509481984.0 if small else x).view(np.int64)  # 2^54
     n = (bits - _SQRT_HALF_BITS) >> 52
     f = np.int64(bits - (n << 52)).view(np.float64) - 1
-    e = np.float64(n - 54 if small else n)
+    e = n - 54.0 if small else n + 0.0
     s = f / (2 + f)
     z = s * s
     p = 1.479819860511658591e-01
@@ -91,9 +91,11 @@ def log(x: Any) -> Any:
     p = p * z + 6.666666666666735130e-01
     half_square = 0.5 * f * f
     y = e * _LN2_HIGH - ((half_square - (s * (half_square + z * p) + e * _LN2_LOW)) - f)
-    y = y if x < np.inf else x  # infinity and NaN
-    y = y if x != 0 else -np.inf
-    return np.nan if x < 0 else y
+    if x == 0:
+        return -np.inf
+    if x < 0:
+        return np.nan
+    return y if x < np.inf else x  # infinity and NaN
 
 
 @jit

@@ -72,8 +72,9 @@ def _class_gradient(
     classes = dx.shape[1]
     share = s / classes
     smooth = 0.0
-    for c in range(classes):
-        smooth += share * w[c]
+    if s != 0:  # other classes' weights, of which one may be infinite, count only then
+        for c in range(classes):
+            smooth += share * w[c]
     for i in range(first, last):
         _exponentials(dx[i])
         for k in range(dx.shape[2]):
@@ -81,7 +82,9 @@ def _class_gradient(
             kept = t != ignored
             total = (1 - s) * w[t] + smooth if kept else 0.0
             for c in range(classes):
-                q = ((1 - s if c == t else 0.0) + share) * w[c] if kept else 0.0
+                q = 0.0
+                if kept and (c == t or s != 0):
+                    q = ((1 - s if c == t else 0.0) + share) * w[c]
                 dx[i, c, k] = (dx[i, c, k] * total - q) * scale[i, k]
 
 

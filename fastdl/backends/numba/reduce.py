@@ -117,7 +117,7 @@ def _same(a: Any, b: Any) -> Any:
 
 @jit
 def _find(first: int, last: int, x: Any, y: Any, index: Any) -> None:
-    """index[i, k] = the first j with x[i, j, k] = y[i, k], or where both are NaN."""
+    """index[i, k] = the first j with x[i, j, k] = y[i, k], or where both are NaN; y = x there."""
     n, inner = x.shape[1], x.shape[2]
     for i in range(first, last):
         if inner == 1:
@@ -125,14 +125,14 @@ def _find(first: int, last: int, x: Any, y: Any, index: Any) -> None:
             j = 0
             while not _same(x[i, j, 0], top):
                 j += 1
-            index[i, 0] = j
+            index[i, 0], y[i, 0] = j, x[i, j, 0]
         else:
             top, place = y[i], index[i]
             for j in range(n - 1, -1, -1):
                 row = x[i, j]
                 for k in range(inner):
                     if _same(row[k], top[k]):
-                        place[k] = j
+                        place[k], top[k] = j, row[k]
 
 
 def _fold(rows: Jitted, columns: Jitted, x: np.ndarray, dtype: Any) -> np.ndarray:
