@@ -37,11 +37,13 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) ->
 
 
 def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Magnitudes in [0.5, 2): far from poles and kinks, where differences serve."""
+    """Magnitudes in [0.5, 2), no two alike: far from poles, kinks and ties of maxima."""
     exact = _exact(rng, shape, dtype)
     if exact is not None:
         return exact
-    return _of(rng.uniform(0.5, 2, shape) * rng.choice((-1.0, 1.0), shape), dtype)
+    size = int(np.prod(shape))
+    grid = 0.5 + 1.5 * rng.permutation(size).reshape(shape) / max(size, 1)
+    return _of(grid * rng.choice((-1.0, 1.0), shape), dtype)
 
 
 def integers(terms: int) -> Fill:

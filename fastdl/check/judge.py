@@ -51,8 +51,8 @@ class Case:
         for out in plan.outputs:  # a cast is judged in what it casts to
             if is_float(out.dtype):
                 self.dtype = out.dtype
-        self.wide = tuple(widen(a, self.dtype) for a in plan.arrays)
         with np.errstate(all="ignore"):
+            self.wide = tuple(widen(a, self.dtype) for a in plan.arrays)
             self.expected = tuple(map(np.asarray, spec.run_reference(self.wide, plan.options)))
         self.terms = spec.terms(*plan.arrays, **plan.options)
         self.names = spec.signature.outputs[: len(plan.outputs)]
