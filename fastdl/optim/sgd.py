@@ -61,7 +61,9 @@ class SGD(Optimizer):
         p = parameter._written()
         buffer = state.get("momentum_buffer")
         options = {name: group[name] for name in self.defaults}
+        if not group["momentum"]:
+            sgd_step(p, gradient, None, **options, out=p)
+            return
         out_buffer = buffer if buffer is not None else np.empty_like(p)
         sgd_step(p, gradient, buffer, **options, out=(p, out_buffer))
-        if group["momentum"]:
-            state["momentum_buffer"] = out_buffer
+        state["momentum_buffer"] = out_buffer
