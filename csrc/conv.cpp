@@ -4,11 +4,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "../kernels/cpu/matmul.h"
 #include "array.h"
-#include "isa.h"
 #include "layout.h"
-#include "memory.h"
 #include "threads.h"
 
 namespace fd {

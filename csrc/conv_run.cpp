@@ -33,18 +33,40 @@ constexpr int64_t kEnoughChunks = 16;
 constexpr int64_t kPackedChannels = 32;
 // Work worth a chunk of its own, in floating-point operations.
 constexpr double kChunkFlops = 4e6;
+// The most of it in a chunk, some 10 ms: Ctrl-C is seen between chunks.
+constexpr double kLongestChunk = 2e9;
 
-// A 1 x 1 convolution reads and writes pixel by pixel: rows, then images, that follow each other in
-// memory become one long row.
+// How many of `parts` a chunk takes, where all of them would cost `flops`.
+int64_t short_chunk(int64_t parts, double flops) {
+  return int64_t(std::clamp(double(parts) * kLongestChunk / flops, 1.0, double(parts)));
+}
+
+// A 1 x 1 convolution reads and writes pixel by pixel: its stride is one of memory, and rows, then
+// images, that follow each other there become one long row.
 template <class T>
 void flatten(Conv<T>& v) {
-  if (v.taps != 1 || v.tap->dy || v.tap->dx || v.stride_h != 1 || v.stride_w != 1) return;
-  if (v.P != v.H || v.Q != v.W || v.xh != v.W * v.xw || v.yp != v.Q * v.yq) return;
+  if (v.taps != 1 || v.tap->dy || v.tap->dx) return;
+  if ((v.P - 1) * v.stride_h >= v.H || (v.Q - 1) * v.stride_w >= v.W) return;
+  v.xh *= v.stride_h;
+  v.xw *= v.stride_w;
+  v.stride_h = v.stride_w = 1;
+  v.H = v.P;
+  v.W = v.Q;
+  if (v.xh != v.W * v.xw || v.yp != v.Q * v.yq) return;
   v.Q = v.W = v.P * v.Q;
   v.P = v.H = 1;
   if (v.xn != v.W * v.xw || v.yn != v.Q * v.yq) return;
   v.Q = v.W = v.N * v.Q;
   v.N = 1;
+}
+
+// Within each image only: where pixels lie channel by channel.
+template <class T>
+void flatten_image(Conv<T>& v) {
+  const int64_t images = v.N;
+  v.N = 1;
+  flatten(v);
+  v.N = images;
 }
 
 struct Extent {
@@ -89,6 +111,10 @@ void run_last(Conv<T> v) {
   plan.tile = balanced(plan.chunk_q, mm.mr);
   if (plan.chunk_q < v.Q) plan.chunk_q = ceil_div(plan.chunk_q, plan.tile) * plan.tile;
   plan.chunk_p = balanced(v.P, std::max<int64_t>(1, pixels / plan.chunk_q));
+  // Windows copied out cost about a cycle a vector, against K / 2 of multiply-adds.
+  plan.gathered =
+      v.Q * 3 < mm.mr * 2 && v.P > 1 && v.K >= 2 * mm.nr && (plan.turned || v.yp == v.Q * v.yq);
+  if (plan.gathered) plan.tile = balanced(plan.chunk_p * v.Q, mm.mr);
   plan.rows = (plan.chunk_p - 1) * v.stride_h + e.dy1 - e.dy0 + 1;
   plan.width = (plan.chunk_q - 1) * v.stride_w + e.dx1 - e.dx0 + 1;
   plan.pixel = !plan.staged ? v.xw : collide(v.C) ? v.C + 16 : v.C;
@@ -123,7 +149,8 @@ void run_last(Conv<T> v) {
   const int64_t rows = ceil_div(v.P, plan.chunk_p), columns = ceil_div(v.Q, plan.chunk_q);
   const int64_t chunks = v.groups * v.N * rows * columns;
   const int64_t most = chunks < kEnoughChunks ? ceil_div(panels * chunks, kEnoughChunks) : panels;
-  plan.chunk_panels = balanced(panels, std::min(panels, most));
+  const double cost = a_pixel * double(plan.chunk_p * plan.chunk_q);
+  plan.chunk_panels = balanced(panels, std::min(most, short_chunk(panels, cost)));
   const int64_t splits = ceil_div(panels, plan.chunk_panels);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
     LastChunk c;
@@ -148,6 +175,8 @@ void run_first(Conv<T> v) {
   const auto& ops = kernels<T>();
   const auto& mm = gemm<T>();
 
+  flatten_image(v);
+
   // Columns with unit stride, split by phase where the window moves by more than one.
   FirstPlan plan;
   const int64_t columns = ceil_div(v.W, v.stride_w), row = columns * v.stride_w;
@@ -169,15 +198,7 @@ void run_first(Conv<T> v) {
     v.xc = v.H * row;
     v.xg = v.C * v.xc;
     v.xn = v.groups * v.xg;
-  }
-  if (v.N > 1) {  // here images stay apart: their pixels are, channel by channel
-    Conv<T> one = v;
-    one.N = 1;
-    flatten(one);
-    one.N = v.N;
-    v = one;
-  } else {
-    flatten(v);
+    flatten_image(v);  // the rows of the copy follow each other
   }
 
   const int64_t pixels = v.P * v.Q, terms = v.C * v.taps;
@@ -223,7 +244,8 @@ void run_first(Conv<T> v) {
   const int64_t chunks = v.groups * groups_of_panels * runs;
   const int64_t most =  // each split gathers the panels again
       chunks < kEnoughChunks / 2 ? ceil_div(2 * plan.tiles * chunks, kEnoughChunks) : plan.tiles;
-  const int64_t chunk_tiles = balanced(plan.tiles, std::min(plan.tiles, most));
+  const int64_t chunk_tiles =
+      balanced(plan.tiles, std::min(most, short_chunk(plan.tiles, one * double(chunk_batches))));
   const int64_t splits = ceil_div(plan.tiles, chunk_tiles);
   parallel_for(chunks * splits, nanoseconds(v), [&](int64_t i) {
     FirstChunk c;

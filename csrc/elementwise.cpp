@@ -247,12 +247,12 @@ void straighten(Plan& p, int k, Scratch& scratch) {
 }
 
 py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType dtype,
-                  py::handle out, double extra = 0) {
+                  py::handle out, double extra = 0, bool last_first = false) {
   int ndim;
   int64_t shape[kMaxDims];
   if (!variants[0] || !broadcast(in, n, ndim, shape)) return declined();
   Array o;
-  py::object result = make_output(in, n, dtype, ndim, shape, out, o);
+  py::object result = make_output(in, n, dtype, ndim, shape, out, o, last_first);
   if (!result) return declined();
   if (o.size() == 0) return result;
   Plan p = make_plan(o, in, n);
@@ -316,7 +316,7 @@ bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
   return a.dtype == b.dtype;
 }
 
-py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
+py::object binary(Binary op, py::handle x, py::handle y, py::handle out, bool swapped) {
   Array in[2];
   int64_t slot;
   // torch subtracts no bools; a Python one would pass here as a number.
@@ -325,7 +325,10 @@ py::object binary(Binary op, py::handle x, py::handle y, py::handle out) {
   const bool compares = op >= Binary::eq && op <= Binary::le;
   const DType dtype = in[0].dtype;
   const Loop* loops = FD_TABLE(elementwise).binary[static_cast<int>(op)][static_cast<int>(dtype)];
-  return launch(loops, 3, in, 2, compares ? DType::b8 : dtype, out);
+  // The gradient of an activation takes the format of y, and is not broadcast.
+  const bool backward = op >= Binary::relu_backward;
+  if (backward && !same_shape(in[0], in[1].ndim, in[1].shape)) return declined();
+  return launch(loops, 3, in, 2, compares ? DType::b8 : dtype, out, 0, swapped || backward);
 }
 
 py::object unary(Unary op, double extra, py::handle x, py::handle out) {
@@ -390,7 +393,7 @@ void bind_elementwise(py::module_& m) {
     m.def(
         name,
         [=](py::handle a, py::handle b, py::handle out) {
-          return swapped ? binary(op, b, a, out) : binary(op, a, b, out);
+          return swapped ? binary(op, b, a, out, true) : binary(op, a, b, out, false);
         },
         py::arg(x), py::arg(y), py::arg("out") = py::none());
   };

@@ -6,9 +6,9 @@
 //   blocked    sums in blocks of kc terms; B packed in panels, by the chunk that uses them when one
 //              block of rows covers m, ahead of all chunks otherwise
 //   + A packed from 256^3 on, or where its strides are bad for the tile
-// The blocks of a sum are added in order, so its tree is as deep as the longest block, min(k, 512),
-// and one addition for each further block of 256 or more: min(k, 512 + k / 256) for both dtypes
-// and every instruction set; `linear` adds the bias, 1 more.
+// Blocks of a sum are as long as each other, at most 512 terms, and added in order, so the tree of
+// a sum of k terms is at most min(k, 512 + k / 512) deep, for both dtypes and every instruction
+// set; `linear` adds the bias, 1 more.
 #include "matmul.h"
 
 #include <algorithm>
@@ -203,20 +203,20 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
           const bool own = !b_in_place && !b_ahead;
           Scratch packed(own ? sizeof(T) * (last - first) * nr * k_size : 0);
           if (own) pack_panels(k0, k1, first, last, packed.as<T>());
-          for (int64_t p = first; p < last; ++p) {
-            const int64_t j = p * nr;
-            const T* panel = b_in_place ? b.at(k0, j)
-                             : b_ahead  ? packed_b.as<T>() + (p - p0) * nr * k_size
-                                        : packed.as<T>() + (p - first) * nr * k_size;
-            const int columns = static_cast<int>(std::min(nr, n - j));
-            for (int64_t t = 0; t < tiles; ++t) {
-              const int64_t i = i0 + cut(i1 - i0, tiles, t);
-              const int rows = static_cast<int>(i0 + cut(i1 - i0, tiles, t + 1) - i);
-              const Rows<T> from = a_ahead
-                                       ? Rows<T>{packed_a.as<T>() + (i - i_base) * k_size, 1, rows}
-                                       : Rows<T>{a.at(i, k0), a.row_stride, a.column_stride};
+          for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t i = i0 + cut(i1 - i0, tiles, t);
+            const int rows = static_cast<int>(i0 + cut(i1 - i0, tiles, t + 1) - i);
+            const Rows<T> from = a_ahead
+                                     ? Rows<T>{packed_a.as<T>() + (i - i_base) * k_size, 1, rows}
+                                     : Rows<T>{a.at(i, k0), a.row_stride, a.column_stride};
+            for (int64_t p = first; p < last; ++p) {
+              const int64_t j = p * nr;
+              const T* panel = b_in_place ? b.at(k0, j)
+                               : b_ahead  ? packed_b.as<T>() + (p - p0) * nr * k_size
+                                          : packed.as<T>() + (p - first) * nr * k_size;
               kernels.tile(k_size, from, panel, b_in_place ? b.row_stride : nr, !b_in_place,
-                           c.at(i, j), c.row_stride, rows, columns, at(block, i, j));
+                           c.at(i, j), c.row_stride, rows, static_cast<int>(std::min(nr, n - j)),
+                           at(block, i, j));
             }
           }
         });

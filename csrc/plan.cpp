@@ -4,11 +4,12 @@
 #include <cstdlib>
 
 namespace fd {
-namespace {
 
 bool same_shape(const Array& a, int ndim, const int64_t* shape) {
   return a.ndim == ndim && std::equal(shape, shape + ndim, a.shape);
 }
+
+namespace {
 
 // Dimensions from the outermost to the innermost by the strides of `a`. Like NumPy's K order:
 // dimensions of stride 0 stay where they are among the others.
@@ -63,11 +64,13 @@ bool broadcast(const Array* in, int n, int& ndim, int64_t* shape) {
 }
 
 py::object make_output(const Array* in, int n, DType dtype, int ndim, const int64_t* shape,
-                       py::handle out, Array& o) {
+                       py::handle out, Array& o, bool last_first) {
   if (out.is_none()) {
     const Array* model = nullptr;
-    for (int k = 0; k < n && !model; ++k)
-      if (same_shape(in[k], ndim, shape)) model = &in[k];
+    for (int k = 0; k < n && !model; ++k) {
+      const Array& candidate = in[last_first ? n - 1 - k : k];
+      if (same_shape(candidate, ndim, shape)) model = &candidate;
+    }
     if (!model || ndim < 2) return empty(dtype, ndim, shape, o);
     int order[kMaxDims];
     memory_order(*model, order);

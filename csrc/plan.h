@@ -23,14 +23,16 @@ struct Plan {
   }
 };
 
+bool same_shape(const Array& a, int ndim, const int64_t* shape);
+
 // The shape that n arrays broadcast to; false when they do not.
 bool broadcast(const Array* in, int n, int& ndim, int64_t* shape);
 
-// A new output in the memory order of the first of the n operands that has its full shape, or `out`
+// A new output in the memory order of the first (or last) of the n operands of its shape, or `out`
 // itself if that is writeable, of this dtype and shape, does not overlap itself, and overlaps an
 // operand only by being the very same view. Otherwise a null object: the caller declines.
 py::object make_output(const Array* in, int n, DType dtype, int ndim, const int64_t* shape,
-                       py::handle out, Array& o);
+                       py::handle out, Array& o, bool last_first = false);
 
 // Dimensions sorted by the output's strides, made positive there, those of size 1 dropped, and
 // neighbours merged wherever every operand steps through the two as through one. Not for empty

@@ -70,20 +70,23 @@ struct Options {
   }
 
   // torch's size of one dimension: under ceil_mode the last window must start inside the image or
-  // its padding on the left. Zero when there is no window.
+  // its padding on the left. Zero when there is no window, or when one steps over the image.
   int64_t outputs(int d, int64_t size) const {
-    const int64_t reach = (kernel[d] - 1) * dilation[d] + 1;
-    const int64_t room = size + 2 * padding[d] - reach + (ceil_mode ? stride[d] - 1 : 0);
-    if (padding[d] > reach / 2 || room < 0 || size < 1 || size >= kMaxSize) return 0;
-    const int64_t n = room / stride[d] + 1;
-    return ceil_mode && (n - 1) * stride[d] >= size + padding[d] ? n - 1 : n;
+    const int64_t step = stride[d], pad = padding[d], reach = (kernel[d] - 1) * dilation[d] + 1;
+    const int64_t room = size + 2 * pad - reach + (ceil_mode ? step - 1 : 0);
+    if (2 * pad > kernel[d] || room < 0 || size < 1 || size >= kMaxSize) return 0;
+    int64_t n = room / step + 1;
+    if (ceil_mode && (n - 1) * step >= size + pad) --n;
+    for (int64_t i = 0; i < n && i * step < pad && dilation[d] > size; ++i)
+      if (first_inside(i * step - pad, dilation[d]) >= size) return 0;
+    return n;
   }
 
-  // False if torch would refuse, or the plane is too large for 32-bit places in it.
-  bool window(int64_t height, int64_t width, Window& w) const {
+  // False if it is refused, or the plane is too large for 32-bit places in it.
+  bool window(int64_t channels, int64_t height, int64_t width, Window& w) const {
     w = {height,    width,     outputs(0, height), outputs(1, width), kernel[0],   kernel[1],
          stride[0], stride[1], padding[0],         padding[1],        dilation[0], dilation[1]};
-    if (w.OH < 1 || w.OW < 1) return false;
+    if (channels < 1 || w.OH < 1 || w.OW < 1) return false;
     if ((height + w.dh) * (width + w.dw) >= kMaxSize) return false;
     w.kh = std::min(w.kh, (height - 1 + w.ph) / w.dh + 1);  // taps past these are never inside
     w.kw = std::min(w.kw, (width - 1 + w.pw) / w.dw + 1);
@@ -228,15 +231,17 @@ void for_bands(const Call& call, Plane&& plane, Last&& last) {
   const double bytes = sizeof(T) * (elements + taps / 4);
   const int64_t group = bytes < kChunkBytes ? int64_t(kChunkBytes / bytes) : 1;
   const int64_t wanted = std::min<int64_t>(int64_t(bytes / kChunkBytes) + 1, rows);
-  const int64_t band = ((rows + wanted - 1) / wanted + w.sh - 1) / w.sh * w.sh;
+  // Bands repeat the rows their windows share, so they are tall beside those.
+  const int64_t tall = std::max((rows + wanted - 1) / wanted, 4 * (w.kh - 1) * w.dh);
+  const int64_t band = (std::min(tall, rows) + w.sh - 1) / w.sh * w.sh;
   const int64_t bands = (rows + band - 1) / band, groups = (images + group - 1) / group;
 
   const int64_t plane_bytes = plane_kernels<T>().work_bytes(w);
-  const int64_t row_elements = w.OW * channels;
   parallel_for(groups * bands, double(images) * bytes * 0.02, [&](int64_t chunk) {
     const int64_t from = chunk % bands * band, to = std::min(from + band, rows);
     const int64_t end = std::min((chunk / bands + 1) * group, images);
     const Reach reach(call, from, to);
+    const int64_t work_size = w.OW * channels * (call.x && call.g ? reach.last - reach.first : 1);
     // Transposed copies of the bands: of x, g and the result, whose rows are w.W or w.OW long.
     const int64_t out_width = call.y ? w.OW : w.W;
     const int64_t x_size = call.x ? (reach.bottom - reach.top) * w.W * channels : 0;
@@ -244,7 +249,7 @@ void for_bands(const Call& call, Plane&& plane, Last&& last) {
     const int64_t out_size = (to - from) * out_width * channels;
     const int64_t copies = transposed ? x_size + g_size + out_size : 0;
     const Scratch scratch(transposed || call.channels_last
-                              ? static_cast<size_t>((row_elements + copies) * sizeof(T) +
+                              ? static_cast<size_t>((work_size + copies) * sizeof(T) +
                                                     (transposed ? out_size * 8 : 0))
                               : static_cast<size_t>(plane_bytes));
     for (int64_t i = chunk / bands * group; i < end; ++i) {
@@ -262,7 +267,7 @@ void for_bands(const Call& call, Plane&& plane, Last&& last) {
         continue;
       }
       const int64_t planes = std::min<int64_t>(C - c, channels);
-      T* next = scratch.template as<T>() + row_elements;
+      T* next = scratch.template as<T>() + work_size;
       const auto copy_in = [&](Image<const T>& in, const Array& a, int64_t top, int64_t bottom) {
         if (bottom <= top) return;
         const int64_t width = a.shape[3], row = width * channels;
@@ -302,7 +307,7 @@ py::object max_pool(py::handle x_, py::handle kernel_size, py::handle stride, py
   Window w;
   if (!view(x_, x) || x.ndim != 4 || !is_float(x)) return declined();
   if (!options.read(kernel_size, stride, padding, dilation, ceil_mode)) return declined();
-  if (!options.window(x.shape[2], x.shape[3], w)) return declined();
+  if (!options.window(x.shape[1], x.shape[2], x.shape[3], w)) return declined();
   const bool last = is_channels_last(x);
   const int64_t shape[4] = {x.shape[0], x.shape[1], w.OH, w.OW};
   py::object result_object, index_object;
@@ -362,7 +367,7 @@ py::object max_pool2d_backward(py::handle g_, py::handle x_, py::handle kernel_s
   if (!view(x_, x) || x.ndim != 4 || !is_float(x)) return declined();
   if (!view(g_, g) || g.ndim != 4 || g.dtype != x.dtype) return declined();
   if (!options.read(kernel_size, stride, padding, dilation, ceil_mode)) return declined();
-  if (!options.window(x.shape[2], x.shape[3], w)) return declined();
+  if (!options.window(x.shape[1], x.shape[2], x.shape[3], w)) return declined();
   const int64_t shape[4] = {x.shape[0], x.shape[1], w.OH, w.OW};
   if (!std::equal(shape, shape + 4, g.shape)) return declined();
   const bool last = is_channels_last(x);
@@ -380,8 +385,8 @@ py::object max_pool2d_backward(py::handle g_, py::handle x_, py::handle kernel_s
         [&](const Images<T>& m, int64_t from, int64_t to, void* work) {
           plane_kernels<T>().max_backward(w, m.x, m.g, m.out, from, to, work);
         },
-        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T*) {
-          last_kernels<T>().max_backward(w, channels, m.x, m.g, m.out, from, to);
+        [&](int64_t channels, const Images<T>& m, int64_t from, int64_t to, T* work) {
+          last_kernels<T>().max_backward(w, channels, m.x, m.g, m.out, from, to, work);
         });
   });
   return object;
@@ -430,7 +435,7 @@ py::object avg_pool2d(py::handle x_, py::handle kernel_size, py::handle stride, 
   if (!options.read(kernel_size, stride, padding, {}, ceil_mode)) return declined();
   if (!boolean(count_include_pad, include)) return declined();
   if (!read_divisor(divisor_override, divisor)) return declined();
-  if (!options.window(x.shape[2], x.shape[3], w)) return declined();
+  if (!options.window(x.shape[1], x.shape[2], x.shape[3], w)) return declined();
   const bool last = is_channels_last(x);
   const int64_t shape[4] = {x.shape[0], x.shape[1], w.OH, w.OW};
   py::object object;
@@ -468,7 +473,7 @@ py::object avg_pool2d_backward(py::handle g_, py::handle input_size, py::handle 
   if (!options.read(kernel_size, stride, padding, {}, ceil_mode)) return declined();
   if (!boolean(count_include_pad, include) || !boolean(channels_last, last)) return declined();
   if (!read_divisor(divisor_override, divisor)) return declined();
-  if (!options.window(size[0], size[1], w)) return declined();
+  if (!options.window(g.shape[1], size[0], size[1], w)) return declined();
   if (g.shape[2] != w.OH || g.shape[3] != w.OW) return declined();
   const int64_t shape[4] = {g.shape[0], g.shape[1], w.H, w.W};
   py::object object;

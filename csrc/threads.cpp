@@ -95,8 +95,13 @@ int threads_wanted() {
 // Python runs signal handlers on the main thread only; there, the thread's id is the process's.
 bool on_main_thread() { return syscall(SYS_gettid) == getpid(); }
 
+// The time of the next look outlives a region: a call made of many short ones is interrupted too.
 class SignalPoll {
  public:
+  SignalPoll() {
+    const auto now = Clock::now();
+    if (now > next_ + kSignalPeriod) next_ = now + kSignalPeriod;
+  }
   // Null, or the exception of a Python signal handler (KeyboardInterrupt).
   std::exception_ptr operator()() {
     const auto now = Clock::now();
@@ -109,8 +114,9 @@ class SignalPoll {
   }
 
  private:
-  Clock::time_point next_ = Clock::now() + kSignalPeriod;
+  static thread_local Clock::time_point next_;
 };
+thread_local Clock::time_point SignalPoll::next_{};
 
 class Pool {
  public:

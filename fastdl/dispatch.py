@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _native
 from .core import config, devices
-from .core.dtypes import NAMES, accumulator, is_float
+from .core.dtypes import NAMES, accumulator, is_float, name_of
 from .core.errors import (
     ArgumentError,
     DTypeError,
@@ -80,7 +80,7 @@ def _checked_array(spec: OpSpec, position: int, a: Any) -> Any:
     if type(a) is not np.ndarray:
         a = _as_array(spec, position, a)
     if isinstance(a, np.ndarray):
-        if a.dtype.name not in NAMES or not a.dtype.isnative:
+        if name_of(a.dtype) not in NAMES or not a.dtype.isnative:
             raise DTypeError(
                 f"{spec.name}: argument {spec.signature.array_name(position)} has dtype {a.dtype},"
                 f" want one of {', '.join(NAMES)} in native byte order"

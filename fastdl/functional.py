@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from .core.dtypes import as_dtype, is_float
 from .core.errors import ArgumentError, DTypeError, UnsupportedError
-from .core.shapes import normalize_dim
+from .core.shapes import as_float, normalize_dim
 from .ops import OPS
 
 __all__ = [
@@ -238,11 +238,12 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 
 
 def _scaled(op: str, input: Any, other: Any, alpha: Any) -> Any:
+    as_float(op, "alpha", alpha)  # a number, or an error
     if isinstance(alpha, float) and not any(
         is_float(x.dtype) if hasattr(x, "dtype") else isinstance(x, float) for x in (input, other)
     ):
         raise DTypeError(f"{op}: alpha: got {alpha!r} for integers, want an int")
-    return _mul(other, alpha) if hasattr(other, "dtype") else other * alpha
+    return other * alpha if isinstance(other, (int, float)) else _mul(other, alpha)
 
 
 def mul(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -411,7 +412,7 @@ def reshape(input: Any, shape: Any) -> Any:
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """A view with two dims exchanged; IndexRangeError for one out of range. As torch.transpose."""
-    dims = list(range(input.ndim))
+    dims = list(range(len(_shape("transpose", input))))
     if dims:
         first = normalize_dim("transpose", dim0, len(dims), "dim0")
         second = normalize_dim("transpose", dim1, len(dims), "dim1")
@@ -431,13 +432,19 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     Raises IndexRangeError for a dim out of range, ArgumentError if start_dim lies after end_dim.
     As torch.flatten.
     """
-    shape = input.shape
+    shape = _shape("flatten", input)
     first = normalize_dim("flatten", start_dim, len(shape), "start_dim")
     last = normalize_dim("flatten", end_dim, len(shape), "end_dim")
     if first > last:
         raise ArgumentError(f"flatten: start_dim {start_dim} lies after end_dim {end_dim}")
     size = math.prod(shape[first : last + 1])
     return _reshape(input, shape=(*shape[:first], size, *shape[last + 1 :]))
+
+
+def _shape(op: str, input: Any) -> tuple[int, ...]:
+    if not hasattr(input, "shape"):
+        raise DTypeError(f"{op}: input: got {type(input).__name__}, want a NumPy array or a Tensor")
+    return input.shape
 
 
 def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:

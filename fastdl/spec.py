@@ -23,7 +23,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .core import config
-from .core.dtypes import FLOATS
+from .core.dtypes import FLOATS, name_of
 from .core.errors import ArgumentError
 
 # --- what a call looks like -------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Kernel:
     def why_not(self, plan: Plan) -> str | None:
         """Why this kernel does not take a planned call; None if it does."""
         for a in plan.arrays:
-            if isinstance(a, np.ndarray) and a.dtype.name not in self.dtypes:
+            if isinstance(a, np.ndarray) and name_of(a.dtype) not in self.dtypes:
                 return f"dtype {a.dtype} not in {', '.join(self.dtypes)}"
         return self.declines(*plan.arrays, **plan.options) if self.declines else None
 

@@ -172,8 +172,8 @@ def test_what_is_not_taken():
     ok = (x, t, w, -100, "mean", 0.0)
     assert _native.cross_entropy(*ok) is not NotImplemented
     for at, bad in [(0, x.astype(int)), (0, x[0]), (0, [0.0]), (1, t.astype("i4")), (1, x),
-                    (1, t[:1]), (2, w.astype(float)), (2, w[:2]), (2, 1.0), (3, 1.5), (3, None), (4, "avg"),
-                    (4, 3), (5, -0.1), (5, 1.1), (5, "x"), (5, np.nan)]:  # fmt: skip
+                    (1, t[:1]), (2, w.astype(float)), (2, w[:2]), (2, 1.0), (3, 1.5), (3, None),
+                    (4, "avg"), (4, 3), (5, -0.1), (5, 1.1), (5, "x"), (5, np.nan)]:  # fmt: skip
         call = (*ok[:at], bad, *ok[at + 1 :])
         assert _native.cross_entropy(*call) is NotImplemented
         assert _native.cross_entropy_backward(g, *call) is NotImplemented

@@ -64,7 +64,7 @@ def test_canonical_options_are_a_fixed_point(name):
 
 def test_messages_say_what_is_wanted():
     x, w = np.zeros((1, 2, 5, 5)), np.zeros((3, 2, 3, 3))
-    with pytest.raises(errors.ShapeError, match=r"spans \(6, 3\).*padded input \(5, 5\)"):
+    with pytest.raises(errors.ShapeError, match=r"spans 6 .* padded input 5"):
         F.conv2d(x, np.zeros((3, 2, 6, 3)))
     with pytest.raises(errors.ShapeError, match="x has 2 channels, want 4"):
         F.conv2d(x, np.zeros((3, 4, 3, 3)))

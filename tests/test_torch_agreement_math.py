@@ -376,3 +376,22 @@ def test_deprecated_arguments_are_refused():
     for name in ("size_average", "reduce"):
         with pytest.raises(fastdl.errors.ArgumentError, match="deprecated"):
             F.cross_entropy(x, t, **{name: True})
+
+
+def test_what_is_no_array_is_refused():
+    x = np.zeros((2, 3), np.float32)
+    calls = [
+        lambda: F.flatten([1.0]), lambda: F.transpose([[1.0]], 0, 1), lambda: F.cat(x),
+        lambda: F.cat([x, [1.0]]), lambda: F.relu([1.0], inplace=True), lambda: F.add(x, [1.0]),
+        lambda: F.add(x, x, alpha="2"), lambda: F.add(x, [1.0], alpha=2), lambda: F.sum([1.0]),
+        lambda: F.matmul(x, None), lambda: F.log_softmax([1.0], 0), lambda: F.reshape([1.0], (1,)),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(fastdl.errors.DTypeError):
+            call()
+    with pytest.raises(fastdl.errors.UnsupportedError):
+        F.max(x, x)
+    with pytest.raises(fastdl.errors.UnsupportedError):
+        F.div(x, 2.0, rounding_mode="floor")
+    with pytest.raises(fastdl.errors.ArgumentError):
+        F.log_softmax(x)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import FLOATS, INTEGERS
+from .dtypes import FLOATS, INTEGERS, name_of
 from .errors import DTypeError, ShapeError
 
 NUMBERS = (*FLOATS, *INTEGERS)
@@ -20,7 +20,7 @@ def same_dtype(op: str, allowed: Sequence[str], **arrays: Any) -> np.dtype:
     for name, a in arrays.items():
         if a is None:
             continue
-        if a.dtype.name not in allowed:
+        if name_of(a.dtype) not in allowed:
             raise DTypeError(
                 f"{op}: argument {name} has dtype {a.dtype}, want one of {', '.join(allowed)}"
             )

@@ -78,19 +78,22 @@ def conv_size(
     op: str, size: Pair, kernel_size: Pair, *, stride: Pair, padding: Padding, dilation: Pair
 ) -> Pair:
     """Rows and columns of a convolution's output; ShapeError if the kernel does not fit."""
-    padded = tuple(n + sum(p) for n, p in zip(size, padding, strict=True))
-    extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel_size, strict=True))
-    if min(size) < 1 or min(kernel_size) < 1:
-        raise ShapeError(
-            f"{op}: image {size} with kernel {kernel_size}: want at least one row and column each"
-        )
-    if any(e > n for e, n in zip(extent, padded, strict=True)):
-        raise ShapeError(
-            f"{op}: the kernel spans {extent} (size {kernel_size}, dilation {dilation}), more than"
-            f" the padded input {padded}"
-        )
-    rows, columns = ((n - e) // s + 1 for n, e, s in zip(padded, extent, stride, strict=True))
-    return rows, columns
+    lengths = []
+    for n, k, s, (before, after), d in zip(
+        size, kernel_size, stride, padding, dilation, strict=True
+    ):
+        extent, padded = d * (k - 1) + 1, before + n + after
+        if n < 1 or k < 1:
+            raise ShapeError(
+                f"{op}: image {size} with kernel {kernel_size}: want at least one row and column"
+            )
+        if extent > padded:
+            raise ShapeError(
+                f"{op}: the kernel spans {extent} (size {k}, dilation {d}), more than the padded"
+                f" input {padded}"
+            )
+        lengths.append((padded - extent) // s + 1)
+    return lengths[0], lengths[1]
 
 
 # --- pooling -----------------------------------------------------------------------------------

@@ -252,7 +252,7 @@ _BENCH: tuple[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...]
     ("resnet 56", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1}),
     ("resnet 14", (1, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}),
     ("pointwise", (1, 256, 56, 56), (64, 256, 1, 1), {}),
-    ("depthwise", (1, 96, 56, 56), (96, 1, 3, 3), {"padding": 1, "groups": 96}),
+    ("depthwise 96", (1, 96, 56, 56), (96, 1, 3, 3), {"padding": 1, "groups": 96}),
 )
 
 

@@ -62,8 +62,8 @@ class SGD(Optimizer):
         buffer = state.get("momentum_buffer")
         options = {name: group[name] for name in self.defaults}
         if not group["momentum"]:
-            sgd_step(p, gradient, None, **options, out=p)
+            sgd_step(p, gradient, **options, out=p)
             return
-        out_buffer = buffer if buffer is not None else np.empty_like(p)
-        sgd_step(p, gradient, buffer, **options, out=(p, out_buffer))
-        state["momentum_buffer"] = out_buffer
+        out = buffer if buffer is not None else np.empty_like(p)
+        sgd_step(p, gradient, buffer, **options, out=(p, out))
+        state["momentum_buffer"] = out

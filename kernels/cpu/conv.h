@@ -38,6 +38,7 @@ constexpr int64_t kConvChain = 256;
 // merge into one segment, so that a row of a 7 x 7 window over 3 channels is one run of 21.
 struct LastPlan {
   bool staged, turned;
+  bool gathered;                   // rows are too short for tiles: their windows are copied out
   int64_t dy0, dx0;                // the least of the taps
   int64_t rows, width;             // of the staged window of a chunk of `chunk_p` x `chunk_q`
   int64_t pixel, row;              // strides of what tiles read

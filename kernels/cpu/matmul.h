@@ -54,7 +54,7 @@ struct MatmulKernels {
                 int m, int64_t n, const Epilogue<T>& epilogue);
 
   // c[i * c_row + j * c_column] = epilogue( sum over k of a[i * lda + k] * b[j * ldb + k] ),
-  // i < m <= kFewRows, j < n. The tree of a sum is as deep as that of blocks of kc, or less.
+  // i < m <= kFewRows, j < n. The tree of a sum is no deeper than that of blocks of kc terms.
   void (*dot)(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t c_row,
               int64_t c_column, int m, int64_t n, const Epilogue<T>& epilogue);
 };

@@ -6,8 +6,8 @@
 
 namespace fd {
 // Output (i, j) reads x[i*sh - ph + k*dh, j*sw - pw + l*dw] for 0 <= k < kh, 0 <= l < kw, of which
-// only the taps inside x [H, W] count. The host bounds kh, kw, sh, sw by the size of x, so that
-// workspaces stay in proportion to it.
+// only the taps inside x [H, W] count, and each window has one. The host bounds kh, kw, sh, sw by
+// the size of x, so that workspaces stay in proportion to it.
 struct Window {
   int64_t H, W, OH, OW;
   int64_t kh, kw, sh, sw, ph, pw, dh, dw;
@@ -16,6 +16,10 @@ struct Window {
 // ceil(a / b), and not below zero.
 static inline int64_t ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
 
+// The first tap of a window, starting here, that is not before the image.
+static inline int64_t first_inside(int64_t start, int64_t dilation) {
+  return start + ceil_div(-start, dilation) * dilation;
+}
 // The rows of output [first, last) whose windows may meet the rows [from, to) of the image.
 static inline void windows_over(const Window& w, int64_t from, int64_t to, int64_t& first,
                                 int64_t& last) {
@@ -67,7 +71,8 @@ struct PoolKernels {
   PoolOf<double> f64;
 };
 
-// Channels-last, one image. `work` holds OW * channels elements.
+// Channels-last, one image. `work` holds OW * channels elements for every row of windows over the
+// band, and for one.
 template <class T>
 struct PoolLastOf {
   void (*max)(const Window&, int64_t channels, Image<const T> x, Image<T> y, int64_t first,
@@ -76,7 +81,7 @@ struct PoolLastOf {
                     int64_t first, int64_t last);
   // dx has adjacent rows.
   void (*max_backward)(const Window&, int64_t channels, Image<const T> x, Image<const T> g,
-                       Image<T> dx, int64_t first, int64_t last);
+                       Image<T> dx, int64_t first, int64_t last, T* work);
   void (*avg)(const Window&, int64_t channels, Image<const T> x, Image<T> y, Divisors<T> by,
               int64_t first, int64_t last);
   void (*avg_backward)(const Window&, int64_t channels, Image<const T> g, Image<T> dx,

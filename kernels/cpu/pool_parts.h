@@ -67,10 +67,5 @@ void fill(T* p, int64_t n, T value) {
   for (int64_t i = 0; i < n; i += Vec<T>::N) store_some(Vec<T>::set(value), p + i, n - i);
 }
 
-// The first tap of a window that is not before the image.
-FD_INLINE int64_t first_inside(int64_t start, int64_t dilation) {
-  return start >= 0 ? start : start + ceil_div(-start, dilation) * dilation;
-}
-
 }  // namespace
 }  // namespace fd::FD_ISA

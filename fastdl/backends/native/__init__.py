@@ -1,5 +1,15 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import elementwise, loss, matmul, optim, reduce, shape, softmax
+from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
 
-__all__ = ["elementwise", "loss", "matmul", "optim", "reduce", "shape", "softmax"]
+__all__ = [
+    "conv",
+    "elementwise",
+    "loss",
+    "matmul",
+    "optim",
+    "pool",
+    "reduce",
+    "shape",
+    "softmax",
+]

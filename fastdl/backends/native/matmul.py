@@ -7,8 +7,8 @@ from ...spec import kernel
 
 
 def _depth(terms: int) -> int:
-    """Chains of at most 512 terms, added up in order; 256 or more go into each but the last."""
-    return min(terms, 513 + terms // 256)
+    """Chains of at most 512 terms, added up in order; linear's bias is one of the terms."""
+    return min(terms, 513 + terms // 512)
 
 
 kernel("matmul", backend="native", depth=_depth, out=True, direct=True)(_native.matmul)
