@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _native
+from ..core.config import known_backend
 from ..core.dtypes import FLOATS
 from ..core.errors import FastdlError
 from ..spec import Kernel, OpSpec, Sample, find_ops
@@ -210,6 +211,7 @@ def main(
     if mode == "quick" and seconds is None:
         seconds = QUICK_SECONDS - 2
     specs = find_ops(ops)
+    backend = backend and known_backend(backend)
     cases: dict[Any, Case] = {}
     work = list(tasks(specs, backend, mode, seed, cases))
     if seconds is not None:

@@ -29,7 +29,8 @@ forced_backend: ContextVar[str | None] = ContextVar(
 )
 
 
-def _known_backend(name: str) -> str:
+def known_backend(name: str) -> str:
+    """The name itself; BackendError if it is no backend."""
     if name not in KNOWN_BACKENDS and name not in _user_backends:
         choices = ", ".join((*KNOWN_BACKENDS, *sorted(_user_backends)))
         raise BackendError(f"backend: got {name!r}, want one of {choices}")
@@ -48,7 +49,7 @@ def use_backend(name: str) -> Iterator[None]:
 
     Raises BackendError for an unknown name. A call the backend cannot run raises UnsupportedError.
     """
-    token = forced_backend.set(_known_backend(name))
+    token = forced_backend.set(known_backend(name))
     try:
         yield
     finally:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ... import _native
+from ...core.dtypes import bfloat16, float32
 from ...core.memory import empty
 from ...spec import kernel
 
+uint16 = np.dtype(np.uint16)
 FLOATS = ("float32", "float64")
 NUMBERS = ("uint8", "int32", "int64", *FLOATS)
 ALL = ("bool", *NUMBERS)
@@ -26,7 +30,30 @@ kernel("relu", backend="native", dtypes=NUMBERS, out=True, direct=True)(_native.
 kernel("where", backend="native", dtypes=ALL, out=True, direct=True)(_native.where)
 
 
-@kernel("cast", backend="native", dtypes=ALL, out=True, direct=True)
+def _bfloat16_declines(x: np.ndarray, *, dtype: str) -> str | None:
+    if _native.isa() != "avx512_bf16":
+        return "needs the instruction set avx512_bf16"
+    if {x.dtype.name, dtype} != {"float32", "bfloat16"} or not x.flags.c_contiguous:
+        return "only between contiguous float32 and bfloat16"
+    return None
+
+
+@kernel("cast", backend="native", dtypes=("float32", "bfloat16"), declines=_bfloat16_declines)
+def cast_bfloat16(x: np.ndarray, *, dtype: str) -> Any:
+    """float32 to bfloat16, rounded to nearest even, and back."""
+    if dtype == "bfloat16":
+        out = empty(x.shape, uint16)
+        _native.float32_to_bfloat16(x, out)
+        return out.view(bfloat16())
+    return _native.bfloat16_to_float32(x.view(uint16), empty(x.shape, float32))
+
+
+def _cast_declines(x: np.ndarray, *, dtype: str) -> str | None:
+    return None if dtype in ALL else f"does not make {dtype}"
+
+
+# Attached after cast_bfloat16, so asked before it.
+@kernel("cast", backend="native", dtypes=ALL, out=True, direct=True, declines=_cast_declines)
 def cast(x: Any, *, dtype: Any = None, out: Any = None) -> Any:
     """C's conversions; the dtype is given by name."""
     return _native.cast(x, dtype, out) if type(dtype) is str else NotImplemented
