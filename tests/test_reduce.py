@@ -15,7 +15,8 @@ SHAPES = [(), (1,), (5,), (63,), (300,), (9000,), (3, 40), (70, 17), (2000, 3), 
           (2, 3, 4, 5), (4, 6, 7, 7), (1, 5, 1), (9, 300, 10)]  # fmt: skip
 
 
-@pytest.fixture(params=_native.runnable_isas())
+# avx512_bf16 runs the tables of avx512.
+@pytest.fixture(params=[name for name in _native.runnable_isas() if name != "avx512_bf16"])
 def isa(request):
     before = _native.isa()
     _native.set_isa(request.param)
@@ -93,7 +94,8 @@ def test_integer_sums_maxima_and_places(isa, shape):
 
 def test_sums_of_integers_in_floats_are_exact(isa):
     rng = np.random.default_rng(3)
-    for shape, dim in [((70001,), None), ((300, 5000), 0), ((300, 5000), 1), ((4, 8, 9, 9), (0, 2, 3))]:  # fmt: skip
+    cases = [((70001,), None), ((300, 5000), 0), ((300, 5000), 1), ((4, 8, 9, 9), (0, 2, 3))]
+    for shape, dim in cases:
         x = rng.integers(-9, 10, shape).astype(np.float32)
         assert np.array_equal(_native.sum(x, dim), x.sum(axis=dim, dtype=np.float64))
 
@@ -148,7 +150,7 @@ def test_nothing():
 
 def test_bits_do_not_depend_on_threads_alignment_or_out(isa):
     rng = np.random.default_rng(5)
-    before = _native.get_num_threads()
+    before = _native.num_threads()
     calls = [(_native.sum, d) for d in (None, 0, 1, 2, (0, 2))]
     calls += [(_native.amax, (0, 2)), (_native.argmax, None), (_native.argmax, 1)]
     x = rng.standard_normal((12, 500, 90)).astype(np.float32)
@@ -157,7 +159,7 @@ def test_bits_do_not_depend_on_threads_alignment_or_out(isa):
     try:
         for threads, offset in itertools.product((1, 2, 3, 5, 8), (0, 4, 36)):
             _native.set_num_threads(threads)
-            raw = np.empty(x.nbytes + 64, np.uint8)
+            raw = np.empty(x.nbytes + 128, np.uint8)
             at = -raw.ctypes.data % 64 + offset
             moved = raw[at : at + x.nbytes].view(np.float32).reshape(x.shape)
             moved[...] = x
