@@ -74,7 +74,7 @@ def jit(function: Callable[..., Any]) -> Jitted:
 
 
 def inline(function: Callable[..., Any]) -> Jitted:
-    """The same for a function to be inlined whatever its size, so that loops around it vectorise."""
+    """The same, inlined whatever its size, so that loops around it vectorise."""
     assert isinstance(function, FunctionType)
     return Jitted(function, forceinline=True)
 
