@@ -56,13 +56,14 @@ def exp(x: Any) -> Any:
 
 @inline
 def tanh(x: Any) -> Any:
-    """h / (h + 1) with h = (e^2|x| − 1) / 2, which is 1 past 20."""
+    """q = h / (h + 1) with h = (e^2|x| − 1) / 2; near 0 as h − h·q, which rounds less."""
     t = abs(x)
     t = 20.0 if t > 20.0 else t
     n, e = _reduced(t + t)
     s = _power_of_two(n - 1)
     h = s * e + (s - 0.5)
-    return np.copysign(h / (h + 1), x)
+    q = h / (h + 1)
+    return np.copysign(h - h * q if h < 0.5 else q, x)
 
 
 @inline
