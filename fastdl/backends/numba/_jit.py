@@ -30,9 +30,9 @@ _pool: ThreadPoolExecutor | None = None
 class Jitted:
     """A function that Numba compiles when it is first called."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: FunctionType, **options: bool) -> None:
         functools.update_wrapper(self, function)
-        self.function = function
+        self.function, self.options = function, options
         self._compiled: Callable[..., Any] | None = None
 
     def compiled(self) -> Callable[..., Any]:
@@ -47,7 +47,7 @@ class Jitted:
         import numba
 
         options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-        return _cached(numba.njit, self.function, **options)
+        return _cached(numba.njit, self.function, **options, **self.options)
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
@@ -71,6 +71,12 @@ def jit(function: Callable[..., Any]) -> Jitted:
     """Declares a function to be compiled by `numba.njit(nogil=True)`, without fast-math."""
     assert isinstance(function, FunctionType)
     return Jitted(function)
+
+
+def inline(function: Callable[..., Any]) -> Jitted:
+    """The same, inlined whatever its size, so that loops around it vectorise."""
+    assert isinstance(function, FunctionType)
+    return Jitted(function, forceinline=True)
 
 
 # Other integers than int64 run in its loop, converted by NumPy in passing: one loop compiles faster

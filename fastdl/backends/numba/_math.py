@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._jit import jit
+from ._jit import inline
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # n·high is exact
@@ -18,12 +18,12 @@ _MAGIC, _MAGIC_BITS = 6755399441055744.0, 0x4338000000000000  # 1.5·2^52: addin
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
 
 
-@jit
+@inline
 def _power_of_two(n: Any) -> Any:
     return np.int64((n + 1023) << 52).view(np.float64)
 
 
-@jit
+@inline
 def _reduced(x: Any) -> Any:
     """N and e^r − 1, with x = n ln2 + r and |r| ≤ ln2/2; Taylor's series, cut below 2^-57."""
     k = np.float64(x * _LOG2_E + _MAGIC)
@@ -44,7 +44,7 @@ def _reduced(x: Any) -> Any:
     return k.view(np.int64) - _MAGIC_BITS, r + r * r * q
 
 
-@jit
+@inline
 def exp(x: Any) -> Any:
     """e^x; scaled in two steps, so that a denormal result is rounded once."""
     x = -750.0 if x < -750.0 else x
@@ -54,25 +54,26 @@ def exp(x: Any) -> Any:
     return ((1 + e) * _power_of_two(half)) * _power_of_two(n - half)
 
 
-@jit
+@inline
 def tanh(x: Any) -> Any:
-    """h / (h + 1) with h = (e^2|x| − 1) / 2, which is 1 past 20."""
+    """q = h / (h + 1) with h = (e^2|x| − 1) / 2; near 0 as h − h·q, which rounds less."""
     t = abs(x)
     t = 20.0 if t > 20.0 else t
     n, e = _reduced(t + t)
     s = _power_of_two(n - 1)
     h = s * e + (s - 0.5)
-    return np.copysign(h / (h + 1), x)
+    q = h / (h + 1)
+    return np.copysign(h - h * q if h < 0.5 else q, x)
 
 
-@jit
+@inline
 def sigmoid(x: Any) -> Any:
     """z / (1 + z) with z = e^-|x| below 0, and 1 / (1 + z) above."""
     z = exp(-abs(x))
     return (z if x < 0 else 1.0) / (1 + z)
 
 
-@jit
+@inline
 def log(x: Any) -> Any:
     """e·ln2 + ln m, x = m·2^e with m in [√½, √2); ln m as in fdlibm's e_log.c (Sun, 1993)."""
     small = x < 2.2250738585072014e-308
@@ -98,7 +99,7 @@ def log(x: Any) -> Any:
     return y if x < np.inf else x  # infinity and NaN
 
 
-@jit
+@inline
 def erf(x: Any) -> Any:
     """X + x p(x²) near 0; beyond, 1 − e^(t (g(t) − 1)) of t = |x|, the form of N. Juffa.
 
@@ -106,7 +107,7 @@ def erf(x: Any) -> Any:
     """
     t = abs(x)
     t = 6.0 if t > 6.0 else t
-    z = x * x
+    z = t * t
     p = -7.779462971761597e-10
     p = p * z + 1.3710988704190523e-08
     p = p * z - 1.6206318752969208e-07
@@ -137,5 +138,4 @@ def erf(x: Any) -> Any:
     g = g * t - 0.10277082688149812
     g = g * t - 0.6366202527255006
     g = g * t - 0.1283791108530588
-    far = np.copysign(1 - exp(t * g - t), x)
-    return x + x * p if t < 1 else far
+    return np.copysign(t + t * p if t < 1 else 1 - exp(t * g - t), x)

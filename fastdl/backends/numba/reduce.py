@@ -175,8 +175,8 @@ def _reduce(
 
 
 def _plain(x: np.ndarray) -> np.ndarray:
-    """Bools as bytes, which compare the same."""
-    return x.view(np.uint8) if x.dtype == np.bool_ else x
+    """Small integers and bools as int64, so that fewer loops are compiled."""
+    return x if x.dtype.kind == "f" else x.astype(np.int64, copy=False)
 
 
 def _finished(y: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
@@ -212,7 +212,7 @@ def amax(x: np.ndarray, *, dim: Sequence[int], keepdim: bool) -> np.ndarray:
     """The largest element over dims."""
     plain = _plain(x)
     y = _reduce(_max_rows, _max_columns, plain, dim, plain.dtype)
-    return _finished(y.view(x.dtype), reduced(x.shape, dim, keepdim), x.dtype)
+    return _finished(y, reduced(x.shape, dim, keepdim), x.dtype)
 
 
 def _largest(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -222,7 +222,7 @@ def _largest(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
     index = np.empty(top.shape, np.int64)
     if top.size:
         split(_find, len(plain), plain.size * _NANOSECONDS * 5, plain, top, index)
-    return top.view(x.dtype), index
+    return top, index
 
 
 @kernel("max", backend="numba", dtypes=ALL)
