@@ -25,7 +25,7 @@ def _power_of_two(n: Any) -> Any:
 
 @inline
 def _reduced(x: Any) -> Any:
-    """N and e^r − 1, with x = n ln2 + r and |r| ≤ ln2/2; Taylor's series, cut below 2^-57."""
+    """N, r and e^r − 1 − r, with x = n ln2 + r and |r| ≤ ln2/2; Taylor's series cut below 2^-57."""
     k = np.float64(x * _LOG2_E + _MAGIC)
     n = k - _MAGIC
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
@@ -41,7 +41,7 @@ def _reduced(x: Any) -> Any:
     q = q * r + 1 / 24
     q = q * r + 1 / 6
     q = q * r + 0.5
-    return k.view(np.int64) - _MAGIC_BITS, r + r * r * q
+    return k.view(np.int64) - _MAGIC_BITS, r, r * r * q
 
 
 @inline
@@ -49,28 +49,38 @@ def exp(x: Any) -> Any:
     """e^x; scaled in two steps, so that a denormal result is rounded once."""
     x = -750.0 if x < -750.0 else x
     x = 750.0 if x > 750.0 else x
-    n, e = _reduced(x)
+    n, r, w = _reduced(x)
     half = n >> 1
-    return ((1 + e) * _power_of_two(half)) * _power_of_two(n - half)
+    return ((1 + (r + w)) * _power_of_two(half)) * _power_of_two(n - half)
 
 
 @inline
 def tanh(x: Any) -> Any:
-    """q = h / (h + 1) with h = (e^2|x| − 1) / 2; near 0 as h − h·q, which rounds less."""
+    """q = h / (h + 1) with h = (e^2|x| − 1) / 2; near 0 as h − h·q, with what rounding h lost."""
     t = abs(x)
     t = 20.0 if t > 20.0 else t
-    n, e = _reduced(t + t)
+    n, r, w = _reduced(t + t)
     s = _power_of_two(n - 1)
-    h = s * e + (s - 0.5)
+    e = r + w
+    c = s - 0.5
+    h = c + s * e
+    lost = (s * e - (h - c)) + s * (w - (e - r))
     q = h / (h + 1)
-    return np.copysign(h - h * q if h < 0.5 else q, x)
+    y = h - h * q if h < 0.5 else q
+    return np.copysign(y + lost * (1 - q) * (1 - q), x)
 
 
 @inline
 def sigmoid(x: Any) -> Any:
-    """z / (1 + z) with z = e^-|x| below 0, and 1 / (1 + z) above."""
-    z = exp(-abs(x))
-    return (z if x < 0 else 1.0) / (1 + z)
+    """s / (s + e^r) below 0, with |x| = n ln2 + r and s = 2^-n; 1 minus that above."""
+    t = abs(x)
+    t = 750.0 if t > 750.0 else t
+    n, r, w = _reduced(t)
+    half = n >> 1
+    s = _power_of_two(-half)
+    rest = _power_of_two(half - n)
+    lower = s / (1 + (s * rest + (r + w))) * rest
+    return lower if x < 0 else 1 - lower
 
 
 @inline
