@@ -16,12 +16,14 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 X86 = platform.machine() in ("x86_64", "AMD64")
-V2 = ["-march=x86-64-v2"] if X86 else []
+# -mno-mmx: gcc may park an integer in an MMX register, which breaks the caller's long doubles.
+NO_MMX = ["-mno-mmx"]
+V2 = ["-march=x86-64-v2", *NO_MMX] if X86 else []
 AVX512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx512cd"]
 ISA_FLAGS = {"baseline": V2}
 if X86:
-    ISA_FLAGS["avx2"] = ["-march=x86-64-v3"]
-    ISA_FLAGS["avx512"] = ["-march=x86-64-v3", *AVX512, "-mprefer-vector-width=512"]
+    ISA_FLAGS["avx2"] = ["-march=x86-64-v3", *NO_MMX]
+    ISA_FLAGS["avx512"] = [*ISA_FLAGS["avx2"], *AVX512, "-mprefer-vector-width=512"]
     ISA_FLAGS["avx512_bf16"] = [*ISA_FLAGS["avx512"], "-mavx512bf16", "-mavx512vnni"]
 # Families whose kernels exist for one instruction set only.
 ONLY = {"bfloat16": ["avx512_bf16"]}

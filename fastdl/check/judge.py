@@ -16,7 +16,7 @@ import numpy as np
 
 from ..core.dtypes import accumulator, is_float
 from ..core.shapes import is_channels_last
-from ..spec import Judged, Kernel, OpSpec, Plan, accumulated, exact
+from ..spec import Judged, Kernel, OpSpec, Plan, accumulated, exact, exact_value
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Case:
                 np.inf, f"returned {len(results)} outputs, want {len(self.plan.outputs)}"
             )
         depth = kernel.depth(self.terms) if kernel else self.terms
-        equal = self.spec.bound is exact or (integers and self.sums_integers)
+        equal = self.spec.bound in (exact, exact_value) or (integers and self.sums_integers)
         bounds = [0.0] * len(results) if equal else self.bounds(depth)
         worst = Verdict()
         for name, got, out, expected, bound in zip(

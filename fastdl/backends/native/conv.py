@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ... import _native
 from ...spec import kernel
 
@@ -30,7 +32,14 @@ def conv2d(
     return _native.conv2d(x, w, bias, stride, padding, dilation, groups, out)
 
 
-@kernel("conv2d_input_grad", backend="native", depth=_depth, out=True)
+def _input_grad_declines(g: np.ndarray, w: np.ndarray, **options: Any) -> str | None:
+    """The kernel pads g with zeros, and 0 · inf is no term of this gradient."""
+    return None if np.isfinite(_native.sum(w, None, False)) else "w is not finite (or sums to inf)"
+
+
+@kernel(
+    "conv2d_input_grad", backend="native", depth=_depth, out=True, declines=_input_grad_declines
+)
 def conv2d_input_grad(
     g: Any, w: Any, *,
     input_size: Any, stride: Any, padding: Any, dilation: Any, groups: Any, channels_last: bool,

@@ -9,6 +9,7 @@ when two threads launch at once; serial code also compiles several times faster 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -54,17 +55,23 @@ class Jitted:
 
 
 def _cached(decorator: Any, function: FunctionType, *signatures: Any, **options: Any) -> Any:
-    """The function compiled by Numba, kept on disk where there is a folder to keep it in."""
+    """The function compiled by Numba, kept on disk where there is a folder to keep it in.
+
+    Numba forgets what it kept when the function's own file changes, but does not look at the files
+    of functions it calls; one that calls into another file is compiled anew by each process.
+    """
+    keep = True
     scope = dict(function.__globals__)  # where other jitted functions become their dispatchers
     for name in function.__code__.co_names:
-        if isinstance(scope.get(name), Jitted):
-            scope[name] = scope[name].compiled()
+        if isinstance(called := scope.get(name), Jitted):
+            keep = keep and called.function.__module__ == function.__module__
+            scope[name] = called.compiled()
     resolved = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
     resolved.__module__, resolved.__qualname__ = function.__module__, function.__qualname__
-    try:
-        return decorator(*signatures, cache=True, **options)(resolved)
-    except RuntimeError:
-        return decorator(*signatures, **options)(resolved)
+    if keep:
+        with contextlib.suppress(RuntimeError):  # no folder to keep it in
+            return decorator(*signatures, cache=True, **options)(resolved)
+    return decorator(*signatures, **options)(resolved)
 
 
 def jit(function: Callable[..., Any]) -> Jitted:

@@ -28,7 +28,11 @@ def amax(x: Any, *, dim: Dims, keepdim: bool) -> Any:
 
 def max(x: Any, *, dim: int, keepdim: bool) -> tuple[Any, Any]:
     """The largest element along a dim, and where it first is."""
-    return np.max(x, axis=dim, keepdims=keepdim), np.argmax(x, axis=dim, keepdims=keepdim)
+    if x.ndim == 0:
+        return np.array(x), np.zeros((), np.int64)
+    index = np.argmax(x, axis=dim, keepdims=True)
+    y = np.take_along_axis(x, index, dim)
+    return (y, index) if keepdim else (y.squeeze(dim), index.squeeze(dim))
 
 
 def argmax(x: Any, *, dim: int | None, keepdim: bool) -> Any:
