@@ -30,7 +30,8 @@ _pool: ThreadPoolExecutor | None = None
 class Jitted:
     """A function that Numba compiles when it is first called."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        assert isinstance(function, FunctionType)
         functools.update_wrapper(self, function)
         self.function = function
         self._compiled: Callable[..., Any] | None = None
@@ -53,6 +54,15 @@ class Jitted:
         return self.compiled()(*args)
 
 
+class Intrinsic(Jitted):
+    """A function that writes LLVM code, for jitted functions to call (`numba.extending`)."""
+
+    def _compile(self) -> Callable[..., Any]:
+        from numba.extending import intrinsic
+
+        return intrinsic(self.function)  # type: ignore[no-any-return]
+
+
 def _cached(decorator: Any, function: FunctionType, *signatures: Any, **options: Any) -> Any:
     """The function compiled by Numba, kept on disk where there is a folder to keep it in."""
     scope = dict(function.__globals__)  # where other jitted functions become their dispatchers
@@ -69,7 +79,6 @@ def _cached(decorator: Any, function: FunctionType, *signatures: Any, **options:
 
 def jit(function: Callable[..., Any]) -> Jitted:
     """Declares a function to be compiled by `numba.njit(nogil=True)`, without fast-math."""
-    assert isinstance(function, FunctionType)
     return Jitted(function)
 
 
