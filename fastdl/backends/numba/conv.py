@@ -48,31 +48,41 @@ def _segment(pixel, count, r, s, geometry):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _gather(x, start, strides, pixel, count, r, s, geometry, out, at, step):  # type: ignore[no-untyped-def]
-    """out[at + j * step] = x̂[tap, pixel + j] of the channel at x[start]."""
-    done, sw = 0, geometry[7]
+def _gather(x, start, strides, channels, pixel, count, r, s, geometry, out, at, apart, step):  # type: ignore[no-untyped-def]
+    """out[at + i * apart + j * step] = x̂[tap, pixel + j] of channel i from x[start] on."""
+    done, along = 0, geometry[7] * strides[3]
     while done < count:
         length, low, high, row, column = _segment(pixel + done, count - done, r, s, geometry)
-        to = at + done * step
-        first = start + row * strides[2] + column * strides[3]
-        for j in range(low):
-            out[to + j * step] = 0
-        for j in range(low, high):
-            out[to + j * step] = x[first + j * sw * strides[3]]
-        for j in range(high, length):
-            out[to + j * step] = 0
+        for i in range(channels):
+            to = at + i * apart + done * step
+            first = start + i * strides[1] + row * strides[2] + column * strides[3]
+            for j in range(low):
+                out[to + j * step] = 0
+            if along == 1 and step == 1:
+                for j in range(low, high):
+                    out[to + j] = x[first + j]
+            else:
+                for j in range(low, high):
+                    out[to + j * step] = x[first + j * along]
+            for j in range(high, length):
+                out[to + j * step] = 0
         done += length
 
 
 @jit
-def _scatter(c, at, pixel, count, r, s, geometry, dx, start, strides):  # type: ignore[no-untyped-def]
-    """x̂[tap, pixel + j] of the channel at dx[start] += c[at + j]."""
-    done, sw = 0, geometry[7]
+def _scatter(c, width, channels, pixel, count, r, s, geometry, dx, start, strides):  # type: ignore[no-untyped-def]
+    """x̂[tap, pixel + j] of channel i from dx[start] on += c[i * width + j]."""
+    done, along = 0, geometry[7] * strides[3]
     while done < count:
         length, low, high, row, column = _segment(pixel + done, count - done, r, s, geometry)
-        first = start + row * strides[2] + column * strides[3]
-        for j in range(low, high):
-            dx[first + j * sw * strides[3]] += c[at + done + j]
+        for i in range(channels):
+            first = start + i * strides[1] + row * strides[2] + column * strides[3]
+            if along == 1:
+                for j in range(low, high):
+                    dx[first + j] += c[i * width + done + j]
+            else:
+                for j in range(low, high):
+                    dx[first + j * along] += c[i * width + done + j]
         done += length
 
 
@@ -87,10 +97,11 @@ def _outputs(first, last, x, w, bias, y, x_strides, y_strides, geometry, sizes):
         pixel, group = item % panels * width, item // panels % groups
         n = item // (panels * groups)
         count = min(width, pixels - pixel)
-        for k in range(depth):
-            channel, r, s = k // taps, k % taps // geometry[3], k % geometry[3]
-            start = n * x_strides[0] + (group * channels + channel) * x_strides[1]
-            _gather(x, start, x_strides, pixel, count, r, s, geometry, patch, k * width, 1)
+        start = n * x_strides[0] + group * channels * x_strides[1]
+        for tap in range(taps):
+            r, s = tap // geometry[3], tap % geometry[3]
+            _gather(x, start, x_strides, channels, pixel, count, r, s, geometry,
+                    patch, tap * width, taps * width, 1)  # fmt: skip
         for t in range(tiles):
             rows = min(ROWS, filters - t * ROWS)
             k = group * filters + t * ROWS
@@ -103,32 +114,29 @@ def _outputs(first, last, x, w, bias, y, x_strides, y_strides, geometry, sizes):
 
 @jit
 def _input_grads(first, last, g, w, dx, strides, geometry, sizes):  # type: ignore[no-untyped-def]
-    """An item is ROWS channels of an image, whose taps fill tiles without rest."""
+    """An item is ROWS channels of an image; a tile is what one tap sends there."""
     groups, channels, filters, width = sizes
     taps, pixels = geometry[2] * geometry[3], geometry[4] * geometry[5]
-    panels, tiles = (pixels + width - 1) // width, (channels * taps + ROWS - 1) // ROWS
-    blocks = (channels + ROWS - 1) // ROWS
+    panels, blocks = (pixels + width - 1) // width, (channels + ROWS - 1) // ROWS
     c = np.empty(ROWS * width, g.dtype)
     for item in range(first, last):
         block, batch = item % blocks, item // blocks  # batch = n * groups + group
         n, group = batch // groups, batch % groups
-        base = n * strides[0] + group * channels * strides[1]
-        for channel in range(block * ROWS, min(channels, block * ROWS + ROWS)):
+        rows = min(ROWS, channels - block * ROWS)
+        start = n * strides[0] + (group * channels + block * ROWS) * strides[1]
+        for i in range(rows):
             for h in range(geometry[0]):
                 for v in range(geometry[1]):
-                    dx[base + channel * strides[1] + h * strides[2] + v * strides[3]] = 0
+                    dx[start + i * strides[1] + h * strides[2] + v * strides[3]] = 0
         for panel in range(panels):
-            pixel = panel * width
-            count = min(width, pixels - pixel)
-            for t in range(block * taps, min(tiles, (block + 1) * taps)):
+            count = min(width, pixels - panel * width)
+            at_g = (batch * panels + panel) * filters * width
+            for tap in range(taps):
+                r, s = tap // geometry[3], tap % geometry[3]
                 c[:] = 0
-                at_w = (group * tiles + t) * filters * ROWS
-                tile(w, at_w, g, (batch * panels + panel) * filters * width, c, 0, filters)
-                for i in range(min(ROWS, channels * taps - t * ROWS)):
-                    k = t * ROWS + i
-                    channel, r, s = k // taps, k % taps // geometry[3], k % geometry[3]
-                    start = base + channel * strides[1]
-                    _scatter(c, i * width, pixel, count, r, s, geometry, dx, start, strides)
+                at_w = ((group * taps + tap) * blocks + block) * filters * ROWS
+                tile(w, at_w, g, at_g, c, 0, filters)
+                _scatter(c, width, rows, panel * width, count, r, s, geometry, dx, start, strides)
 
 
 @jit
@@ -149,7 +157,8 @@ def _weight_grads(first, last, x, g, dw, strides, geometry, sizes, images):  # t
                     k = begin + j
                     channel, r, s = k // taps, k % taps // geometry[3], k % geometry[3]
                     start = n * strides[0] + (group * channels + channel) * strides[1]
-                    _gather(x, start, strides, pixel, count, r, s, geometry, patch, j, width)
+                    _gather(x, start, strides, 1, pixel, count, r, s, geometry,
+                            patch, j, 0, width)  # fmt: skip
                 for t in range(tiles):
                     at = (((n * groups + group) * tiles + t) * pixels + pixel) * ROWS
                     tile(g, at, patch, 0, c, t * ROWS * width, count)
@@ -208,8 +217,11 @@ def conv2d_input_grad(
     if not dx.size:
         return dx
     depth, width, pixels = w[0].size, columns_of(g.dtype), g.shape[2] * g.shape[3]
-    strides = (filters * depth, 0, 1, depth)
-    packed = pack(np.ascontiguousarray(w).reshape(-1), strides, (groups, 1), depth, filters, ROWS)
+    taps = w.shape[2] * w.shape[3]
+    strides = (filters * depth, 1, taps, depth)
+    packed = pack(
+        np.ascontiguousarray(w).reshape(-1), strides, (groups, taps), channels, filters, ROWS
+    )
     flat, of_g = _flat(g)
     strides = (of_g[0], filters * of_g[1], of_g[3], of_g[1])
     upstream = pack(flat, strides, (images, groups), pixels, filters, width)
