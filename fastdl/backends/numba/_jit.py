@@ -31,7 +31,8 @@ _pool: ThreadPoolExecutor | None = None
 class Jitted:
     """A function that Numba compiles when it is first called."""
 
-    def __init__(self, function: FunctionType, **options: bool) -> None:
+    def __init__(self, function: Callable[..., Any], **options: bool) -> None:
+        assert isinstance(function, FunctionType)
         functools.update_wrapper(self, function)
         self.function, self.options = function, options
         self._compiled: Callable[..., Any] | None = None
@@ -52,6 +53,15 @@ class Jitted:
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
+
+
+class Intrinsic(Jitted):
+    """A function that writes LLVM code, for jitted functions to call (`numba.extending`)."""
+
+    def _compile(self) -> Callable[..., Any]:
+        from numba.extending import intrinsic
+
+        return intrinsic(self.function)  # type: ignore[no-any-return]
 
 
 def _cached(decorator: Any, function: FunctionType, *signatures: Any, **options: Any) -> Any:
@@ -76,7 +86,6 @@ def _cached(decorator: Any, function: FunctionType, *signatures: Any, **options:
 
 def jit(function: Callable[..., Any]) -> Jitted:
     """Declares a function to be compiled by `numba.njit(nogil=True)`, without fast-math."""
-    assert isinstance(function, FunctionType)
     return Jitted(function)
 
 
