@@ -3,7 +3,8 @@
 A result passes if it has the planned type, shape, dtype and memory format, if every element is of
 the class the reference's is (NaN, infinity of a sign), and if |got − exact| ≤ bound elsewhere,
 where `exact` comes from a wider dtype and the bound from the op's spec and the kernel's
-declared depth. There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never passes for a number.
+declared depth. There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never
+passes for a number.
 """
 
 from __future__ import annotations

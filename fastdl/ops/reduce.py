@@ -12,7 +12,19 @@ from ..core.dtypes import FLOATS, bool_, int64, is_float
 from ..core.errorbound import bounded
 from ..core.errors import ArgumentError, DTypeError, IndexRangeError
 from ..core.shapes import as_bool, normalize_dim, normalize_dims, reduced
-from ..spec import BadInput, Bools, Cost, Ints, Out, Plan, Sample, accumulated, exact, exact_value, op
+from ..spec import (
+    BadInput,
+    Bools,
+    Cost,
+    Ints,
+    Out,
+    Plan,
+    Sample,
+    accumulated,
+    exact,
+    exact_value,
+    op,
+)
 from .elementwise import div, eq, where
 from .shape import NUMERIC, expand, reshape
 

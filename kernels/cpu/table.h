@@ -1,9 +1,9 @@
 // How a family's function-pointer table leaves its ISA units and reaches csrc.
 //
-//   kernels/cpu/pool.h    struct PoolKernels { void (*max_row)(...); ... };
-//                         FD_DECLARE_TABLE(PoolKernels, pool)
-//   kernels/cpu/pool.inc  namespace fd::FD_ISA { namespace { loops } const PoolKernels pool = {...}; }
-//   csrc/pool.cpp         const PoolKernels& k = FD_TABLE(pool);
+//   pool.h    struct PoolKernels { void (*max_row)(...); ... };
+//             FD_DECLARE_TABLE(PoolKernels, pool)
+//   pool.inc  namespace fd::FD_ISA { namespace { loops } const PoolKernels pool = {...}; }
+//   pool.cpp  const PoolKernels& k = FD_TABLE(pool);
 //
 // setup.py compiles pool.inc once per instruction set with FD_ISA set to its namespace.
 #pragma once

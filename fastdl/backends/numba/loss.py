@@ -85,7 +85,8 @@ def _class_gradient(
                 q = 0.0
                 if kept and (c == t or s != 0):
                     q = ((1 - s if c == t else 0.0) + share) * w[c]
-                dx[i, c, k] = (dx[i, c, k] * total - q) * scale[i, k]
+                d = dx[i, c, k] * total - q
+                dx[i, c, k] = d * scale[i, k] if kept else d  # whatever g is
 
 
 @jit
