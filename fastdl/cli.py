@@ -28,6 +28,13 @@ def _threads(text: str) -> list[int]:
     return counts
 
 
+def _floats(text: str) -> list[str]:
+    names = text.split(",")
+    if not set(names) <= {"float32", "float64"}:
+        raise argparse.ArgumentTypeError(f"got {text!r}, want float32, float64 or both")
+    return names
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fastdl", description="Deep-learning kernels: use, race and check them.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
@@ -47,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("ops", nargs="*", metavar="OP", help="ops to time (all by default)")
     bench.add_argument("--vs", metavar="PEERS", help="peers, e.g. numpy,torch (all installed)")
     bench.add_argument("--threads", type=_threads, default=[1, 2], help="e.g. 1,2 (the default)")
-    bench.add_argument("--quick", action="store_true", help="fewer turns")
+    bench.add_argument("--dtypes", type=_floats, default=["float32", "float64"])
+    bench.add_argument("--quick", action="store_true", help="one sample an op, fewer turns")
     bench.add_argument("--json", metavar="FILE", help="write the results")
 
     demo = commands.add_parser("demo", help="a CNN learns real handwritten digits")
@@ -92,7 +100,7 @@ def _run(args: argparse.Namespace) -> int:
         from . import bench
 
         peers = args.vs.split(",") if args.vs else None
-        return bench.main(args.ops, peers, args.threads, args.quick, args.json)
+        return bench.main(args.ops, peers, args.threads, args.quick, args.json, args.dtypes)
     from . import demo
 
     return demo.main(args.output, args.seed)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,12 @@ def _padded(spec: OpSpec, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def main(
-    ops: list[str], vs: list[str] | None, threads: list[int], quick: bool, json_file: str | None
+    ops: list[str],
+    vs: list[str] | None,
+    threads: list[int],
+    quick: bool,
+    json_file: str | None,
+    dtypes: Sequence[str] = ("float32", "float64"),
 ) -> int:
     """The command: races, prints the table, writes the JSON. Returns the exit status."""
     from .report import Report
@@ -116,7 +122,7 @@ def main(
     cores = len(os.sched_getaffinity(0))
     counts = [t for t in threads if t <= cores]
     report = Report(chosen, cores, skipped=[t for t in threads if t > cores])
-    turns, seconds = (3, 0.03) if quick else (7, 0.1)
+    turns, seconds = (3, 0.03) if quick else (5, 0.06)
     rows = []
     for count in counts:
         roofline = measure(count)
@@ -126,7 +132,7 @@ def main(
             for spec in specs:
                 samples = [s for s in spec.samples if s.bench]
                 for sample in samples[:1] if quick else samples:
-                    for dtype in ("float32",) if quick else ("float32", "float64"):
+                    for dtype in dtypes[:1] if quick else dtypes:
                         row = race(
                             spec, sample, dtype, contestants, roofline, turns=turns, seconds=seconds
                         )

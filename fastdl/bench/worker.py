@@ -15,10 +15,14 @@ from typing import Any
 
 import numpy as np
 
+WARM = 0.04  # seconds in which the scheduler spreads a library's threads over the cores again
+
 
 def time_block(call: Callable[[], Any], seconds: float) -> list[float]:
     """Seconds per call, each measured over enough calls to last 20 microseconds, for one block."""
-    call()
+    end = time.perf_counter() + WARM
+    while time.perf_counter() < end:
+        call()
     begin = time.perf_counter()
     call()
     once = max(time.perf_counter() - begin, 1e-8)
