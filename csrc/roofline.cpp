@@ -26,7 +26,7 @@ double fma_burst(bool wide, int64_t iterations) {
   return total;
 }
 
-py::object read_burst(py::handle x) {
+py::object read_burst(py::handle x, int64_t repeats) {
   Array a;
   if (!view(x, a) || a.dtype != DType::f32 || a.ndim != 1 || (a.shape[0] > 1 && a.stride[0] != 1)) {
     return declined();
@@ -39,7 +39,9 @@ py::object read_burst(py::handle x) {
     std::vector<float> parts(static_cast<size_t>(threads));
     parallel_for(threads, 1e9, [&](int64_t i) {
       const int64_t begin = n * i / threads, end = n * (i + 1) / threads;
-      parts[static_cast<size_t>(i)] = k.read_f32(a.ptr<float>() + begin, end - begin);
+      float part = 0;
+      for (int64_t r = 0; r < repeats; ++r) part += k.read_f32(a.ptr<float>() + begin, end - begin);
+      parts[static_cast<size_t>(i)] = part;
     });
     for (float part : parts) sum += part;
   }
@@ -50,6 +52,7 @@ py::object read_burst(py::handle x) {
 
 void bind_roofline(py::module_& m) {
   m.def("fma_burst", &fma_burst, "Runs fused multiply-adds on every thread; returns their flops.");
-  m.def("read_burst", &read_burst, "Reads a float32 vector on every thread; returns its sum.");
+  m.def("read_burst", &read_burst, py::arg("x"), py::arg("repeats"),
+        "Reads a float32 vector `repeats` times, cut into a part a thread.");
 }
 }  // namespace fd

@@ -84,7 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     if args.command == "info":
+        from .bench import peers
+
         show_config()
+        found = (f"{name} {version}" for name, version in peers.installed().items())
+        print(f"contestants for fastdl bench: {', '.join(found)}")
         return 0
     if args.command == "ops":
         from .check.table import print_ops

@@ -53,9 +53,9 @@ class Tensor:
     def __init__(
         self, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> None:
-        shared = isinstance(data, (Tensor, np.ndarray))
+        typed = isinstance(data, (Tensor, np.ndarray, np.generic))
         array = data._array if isinstance(data, Tensor) else np.asarray(data)
-        if not shared and array.dtype == np.float64 and dtype is None:
+        if not typed and array.dtype == np.float64 and dtype is None:
             dtype = np.float32
         wanted = as_dtype(array.dtype if dtype is None else dtype)
         if array.dtype != wanted:

@@ -27,11 +27,11 @@ class Report:
     def start(self, threads: int, roofline: Roofline) -> None:
         """The head of one number of threads."""
         flops = ", ".join(f"{d} {f / 1e9:.0f} GFLOP/s" for d, f in roofline.flops.items())
-        rates = ", ".join(f"{s >> 10} KiB {r / 1e9:.0f}" for s, r in roofline.bandwidth)
+        rates = ", ".join(f"{_size(s)}: {r / 1e9:.0f}" for s, r in roofline.bandwidth)
         self.console.rule(f"{threads} thread(s)")
         self.console.print(f"measured roofline: {flops}; read GB/s at {rates}")
         self.console.print(
-            f"{'op':<22}{'sample':<34}{'dtype':<9}{'fastdl':>10}{'spread':>8}{'rate':>14}"
+            f"{'op':<24}{'sample':<32}{'dtype':<9}{'fastdl':>10}{'spread':>8}{'rate':>14}"
             f"{'% roof':>8}"
             "  time of each peer / fastdl's (above 1: fastdl is faster)",
             style="bold",
@@ -59,7 +59,7 @@ class Report:
                 colour = "green" if ratio >= 1.03 else "red" if ratio < 0.97 else "yellow"
                 ratios.append(f"{name} [{colour}]{ratio:.2f}[/]")
         self.console.print(
-            f"{row['op']:<22}{row['sample']:<34}{row['dtype']:<9}{_time(own['median']):>10}{spread:>8.0%}"
+            f"{row['op']:<24}{row['sample']:<32}{row['dtype']:<9}{_time(own['median']):>10}{spread:>8.0%}"
             f"{rate:>14}{roof:>8}  {'  '.join(ratios)}",
             highlight=False,
         )
@@ -79,6 +79,10 @@ class Report:
                     f"against {name}: {len(ratios)} rows, geometric mean {mean:.2f},"
                     f" slowest {min(ratios):.2f}, {lost} lost"
                 )
+
+
+def _size(size: int) -> str:
+    return f"{size >> 20} MiB" if size >> 20 else f"{size >> 10} KiB"
 
 
 def _time(seconds: float) -> str:

@@ -84,7 +84,8 @@ def show_config() -> str:
     lines = [
         f"fastdl {__version__}, NumPy {np.__version__}, Python {platform.python_version()}",
         f"built by {build['compiler']}",
-        f"cpu: {cpu['model']}, {cpu['affinity']} of {cpu['cores']} cores",
+        f"cpu: {cpu['model']}, {cpu['affinity']} of {cpu['cores']} cores; caches: "
+        + ", ".join(f"{level.upper()} {cpu[level] >> 10} KiB" for level in ("l1", "l2", "l3")),
         f"instruction set: {_native.isa()} (runnable: {', '.join(_native.runnable_isas())})",
         f"threads: {get_num_threads()}",
         f"backends, in order: {', '.join(BACKENDS)}; forced: {forced_backend.get() or 'none'}",

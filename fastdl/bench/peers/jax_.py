@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,7 @@ NAMES: dict[str, dict[str, str]] = {"jax": {"JAX_PLATFORMS": "cpu", "JAX_ENABLE_
 
 def version() -> str:
     """JAX's version."""
-    import jax
-
-    return jax.__version__
+    return importlib.metadata.version("jax")
 
 
 def contestant(

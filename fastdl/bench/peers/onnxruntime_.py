@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,8 @@ _NODES = {
 
 def version() -> str:
     """ONNX Runtime's version; onnx is needed too, to write the model."""
-    import onnx  # noqa: F401
-    import onnxruntime
-
-    return onnxruntime.__version__
+    importlib.metadata.version("onnx")
+    return importlib.metadata.version("onnxruntime")
 
 
 def contestant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,7 @@ NAMES: dict[str, dict[str, str]] = {"torch": {}, "torch-nhwc": {}}
 
 def version() -> str:
     """torch's version."""
-    import torch
-
-    return torch.__version__
+    return importlib.metadata.version("torch")
 
 
 def contestant(
