@@ -103,8 +103,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.command == "bench":
         from . import bench
 
-        peers = args.vs.split(",") if args.vs else None
-        return bench.main(args.ops, peers, args.threads, args.quick, args.json, args.dtypes)
+        vs = args.vs.split(",") if args.vs else None
+        return bench.main(args.ops, vs, args.threads, args.quick, args.json, args.dtypes)
     from . import demo
 
     return demo.main(args.output, args.seed)

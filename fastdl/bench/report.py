@@ -15,7 +15,7 @@ class Report:
     """Prints rows as they come."""
 
     def __init__(self, contestants: dict[str, str], cores: int, skipped: list[int]):
-        self.console = Console()
+        self.console = Console(soft_wrap=True)
         self.peers = [name for name in contestants if name != "fastdl"]
         versions = ", ".join(f"{name} {version}" for name, version in contestants.items())
         self.console.print(f"contestants: {versions}; {_native.isa()}, {cores} core(s)")
