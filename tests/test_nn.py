@@ -120,3 +120,54 @@ def test_relu_inplace():
 
 def test_functional_is_functional():
     assert nn.functional is fastdl.functional
+
+
+def test_state_dict_of_a_shared_module_has_both_names():
+    shared = nn.Linear(2, 2)
+    net = nn.Sequential(shared, nn.ReLU(), shared)
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    net.load_state_dict(net.state_dict())
+    assert len(list(net.parameters())) == 2
+
+
+def test_state_dict_has_torchs_order():
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("running", fastdl.Tensor(np.zeros(1)))
+            self.linear = nn.Linear(1, 1)
+
+    assert list(nn.Sequential(Inner(), nn.Linear(1, 1)).state_dict()) == [
+        "0.running", "0.linear.weight", "0.linear.bias", "1.weight", "1.bias",
+    ]  # fmt: skip
+
+
+def test_cast_keeps_gradients():
+    net = nn.Linear(2, 1)
+    net(fastdl.Tensor(np.ones((3, 2), np.float32))).sum().backward()
+    version = net.weight._counter.value
+    assert net.float().weight.grad.tolist() == [[3.0, 3.0]]
+    assert net.weight._counter.value == version
+    assert net.double().weight.grad.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", [complex, object])
+def test_load_refuses_what_no_tensor_holds(dtype):
+    net = nn.Linear(2, 1)
+    before = net.weight.numpy().copy()
+    with pytest.raises(errors.DTypeError, match="bias"):
+        net.load_state_dict({"weight": np.ones((1, 2)), "bias": np.ones(1, dtype)})
+    assert np.array_equal(net.weight.numpy(), before)
+    with pytest.raises(errors.DTypeError, match="want a dict"):
+        net.load_state_dict([1])
+
+
+def test_conv2d_options_are_torchs_pairs():
+    conv = nn.Conv2d(1, 2, np.int64(3), padding=1, dilation=2, bias=False)
+    assert (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1))
+    assert repr(conv) == (
+        "Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(2, 2),"
+        " bias=False)"
+    )
+    with pytest.raises(errors.ArgumentError, match="same"):
+        nn.Conv2d(1, 2, 3, stride=2, padding="same")

@@ -28,6 +28,12 @@ class IndexRangeError(FastdlError, IndexError):
     """An index or a class number lies outside its range."""
 
 
+class StateError(FastdlError, KeyError):
+    """A state_dict lacks names a module has, or has names it lacks."""
+
+    __str__ = Exception.__str__  # KeyError's would put the message in quotes
+
+
 class OverlapError(FastdlError, ValueError):
     """`out` shares memory with an input in a way that would corrupt the result."""
 

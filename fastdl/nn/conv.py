@@ -9,6 +9,7 @@ import numpy as np
 from .. import functional as F
 from ..core.dtypes import as_dtype
 from ..core.errors import ArgumentError
+from ..core.windows import conv_options, pair
 from ..tensor import Parameter
 from . import init
 from .module import Module
@@ -44,10 +45,13 @@ class Conv2d(Module):
                 f" out_channels={out_channels}"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = (
-            (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
-        )
-        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
+        self.stride = pair("Conv2d", "stride", stride, 1)
+        self.dilation = pair("Conv2d", "dilation", dilation, 1)
+        self.padding, self.groups = padding, groups
+        conv_options("Conv2d", self.kernel_size, stride, padding, dilation)  # or its error, now
+        if isinstance(padding, int):
+            self.padding = (padding, padding)
         dtype = as_dtype(dtype or np.float32)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(np.empty(shape, dtype))
@@ -70,7 +74,11 @@ class Conv2d(Module):
 
     def extra_repr(self) -> str:
         """Sizes and options, as torch prints them."""
-        return (
+        text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size},"
-            f" stride={self.stride}, padding={self.padding}"
+            f" stride={self.stride}"
         )
+        for name, default in (("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1)):
+            value = getattr(self, name)
+            text += "" if value == default else f", {name}={value}"
+        return text if self.bias is not None else f"{text}, bias=False"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..autograd import no_grad
-from ..core.dtypes import as_dtype, is_float
-from ..core.errors import DTypeError, ShapeError
+from ..core.dtypes import NAMES, as_dtype, is_float, name_of
+from ..core.errors import DTypeError, ShapeError, StateError
 from ..tensor import Parameter, Tensor
 
 
@@ -131,6 +131,15 @@ class Module:
                 if value is not None:
                     yield f"{path}.{name}" if path else name, value
 
+    def _state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """Parameters and buffers in torch's order; those of a shared module under each name."""
+        for table in (self._parameters, self._buffers):
+            for name, value in table.items():
+                if value is not None:
+                    yield prefix + name, value
+        for name, child in self.named_children():
+            yield from child._state(f"{prefix}{name}.")
+
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """All parameters with dotted names; a shared one once."""
         seen: set[int] = set()
@@ -193,11 +202,15 @@ class Module:
         for module in self.modules():
             tensors = [*module._parameters.values(), *module._buffers.values()]
             for tensor in tensors:
-                if tensor is not None and target is not None and is_float(tensor.dtype):
-                    with no_grad():
-                        tensor._array = tensor.to(target)._array
-                    tensor._counter.value += 1
-                    tensor.grad = None
+                if tensor is None or target is None or not is_float(tensor.dtype):
+                    continue
+                if tensor.dtype == target:
+                    continue
+                with no_grad():
+                    tensor._array = tensor.to(target)._array
+                    if tensor.grad is not None:
+                        tensor.grad = tensor.grad.to(target)
+                tensor._counter.value += 1
         return self
 
     def float(self) -> Self:
@@ -210,22 +223,26 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by torch's names, detached, sharing storage."""
-        tensors = [*self._named("_parameters"), *self._named("_buffers")]
-        return {name: tensor.detach() for name, tensor in tensors}
+        return {name: tensor.detach() for name, tensor in self._state()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
     ) -> IncompatibleKeys:
         """Copies values in by name, from arrays, Tensors or torch tensors, cast to each dtype.
 
-        Raises ShapeError for a value of the wrong shape and, if strict, KeyError for names that
-        only one side has; then nothing is changed.
+        Raises ShapeError for a value of the wrong shape, DTypeError for one that is no array of
+        numbers and, if strict, StateError (a KeyError) for names that only one side has; then
+        nothing is changed.
         """
-        own = dict([*self._named("_parameters"), *self._named("_buffers")])
+        if not isinstance(state_dict, Mapping):
+            raise DTypeError(
+                f"load_state_dict: state_dict: got {type(state_dict).__name__}, want a dict"
+            )
+        own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         if strict and (missing or unexpected):
-            raise KeyError(
+            raise StateError(
                 f"load_state_dict of {type(self).__name__}: missing {missing},"
                 f" unexpected {unexpected}"
             )
@@ -234,6 +251,11 @@ class Module:
             if value.shape != own[name].shape:
                 raise ShapeError(
                     f"load_state_dict: {name} has shape {value.shape}, want {own[name].shape}"
+                )
+            if name_of(value.dtype) not in NAMES or not value.dtype.isnative:
+                raise DTypeError(
+                    f"load_state_dict: {name} has dtype {value.dtype}, want one of"
+                    f" {', '.join(NAMES)}"
                 )
         for name, value in values.items():
             np.copyto(own[name]._written(), value, casting="unsafe")
