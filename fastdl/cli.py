@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from .core.config import show_config
@@ -16,6 +17,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _new_file(text: str) -> str:
+    if Path(text).is_dir() or not Path(text).parent.is_dir():  # said before the work, not after
+        raise argparse.ArgumentTypeError(f"got {text!r}, want a file in a folder that exists")
+    return text
 
 
 def _threads(text: str) -> list[int]:
@@ -48,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--quick", action="store_true", help="at most 60 seconds")
     size.add_argument("--full", action="store_true", help="every sample, dtype, family and ISA")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
-    check.add_argument("--json", metavar="FILE", help="write the results")
+    check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
 
     bench = commands.add_parser("bench", help="race kernels against NumPy, torch and others")
     bench.add_argument("ops", nargs="*", metavar="OP", help="ops to time (all by default)")
@@ -56,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--threads", type=_threads, default=[1, 2], help="e.g. 1,2 (the default)")
     bench.add_argument("--dtypes", type=_floats, default=["float32", "float64"])
     bench.add_argument("--quick", action="store_true", help="one sample an op, fewer turns")
-    bench.add_argument("--json", metavar="FILE", help="write the results")
+    bench.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
 
     demo = commands.add_parser("demo", help="a CNN learns real handwritten digits")
     demo.add_argument("--output", default="demo-output", metavar="FOLDER", help="for the pictures")
@@ -76,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.name not in ("rich", "matplotlib"):
             raise
         message = f"needs {error.name}: pip install 'fastdl[demo]'"
-    except (FastdlError, FileNotFoundError) as error:
+    except (FastdlError, OSError) as error:
         message = str(error)
     print(f"fastdl {args.command}: {message}", file=sys.stderr)
     return 2

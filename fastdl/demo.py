@@ -7,6 +7,8 @@ the same steps beside it for comparison.
 
 from __future__ import annotations
 
+import importlib
+import os
 import statistics
 import time
 from pathlib import Path
@@ -119,7 +121,7 @@ def race_torch(
     torch.set_num_threads(fastdl.get_num_threads())
     net = model()
     theirs = torch.nn.Sequential(*(_torch_layer(torch, layer) for layer in net))
-    theirs.load_state_dict({k: torch.from_numpy(v.numpy()) for k, v in net.state_dict().items()})
+    theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in net.state_dict().items()})
     options: dict[str, Any] = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": True}
     ours_optimizer = optim.SGD(net.parameters(), **options)
     their_optimizer = torch.optim.SGD(theirs.parameters(), **options)
@@ -179,7 +181,6 @@ def draw_mistakes(images: Any, labels: Any, predicted: Any, path: Path) -> None:
         axis.set_title(f"{labels[i]}, read as {predicted[i]}", fontsize=7)
     figure.suptitle(f"{len(wrong)} of {len(labels)} held-out digits misread", fontsize=10)
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -190,13 +191,17 @@ def main(output: str, seed: int = 0) -> int:
 
     begin = time.perf_counter()
     train_set, test_set = split(*mnist5k(), held_out=HELD_OUT, seed=seed)
+    # What the pictures need, before the minutes of work that they show.
+    importlib.import_module("matplotlib")
+    Path(output).mkdir(parents=True, exist_ok=True)
     console.rule("fastdl info")
     fastdl.show_config()
     console.rule("a short check of the kernels the CNN uses")
     ops = ["conv2d", "max_pool2d", "linear", "relu", "cross_entropy"]
     failed = check.main(ops, None, "quick", seed, None, seconds=10)
     console.rule("a short bench")
-    bench.main(["matmul", "conv2d", "max_pool2d"], None, [fastdl.get_num_threads()], True, None)
+    threads = min(fastdl.get_num_threads(), len(os.sched_getaffinity(0)))
+    bench.main(["matmul", "conv2d", "max_pool2d"], None, [threads], True, None)
     console.rule("a CNN learns handwritten digits (MNIST-5k)")
     net, predicted, seconds = train(train_set, test_set, seed)
     accuracy = float((predicted == test_set[1]).mean())

@@ -106,3 +106,49 @@ def test_bad_environment_is_named():
     assert out.returncode != 0 and "FASTDL_ISA" in out.stderr
     out = fastdl("info", FASTDL_ISA="baseline")
     assert out.returncode == 0 and "instruction set: baseline" in out.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "matmul", "--backend", "reference"],
+        ["check", "neg", "--json", "no/such/folder/x.json"],
+        ["bench", "neg", "--json", "no/such/folder/x.json"],
+        ["bench", "reshape"],
+        ["bench", "neg", "--threads", "4096"],
+    ],
+)
+def test_what_would_do_nothing_is_refused_at_once(words, capsys):
+    try:
+        status = cli.main(words)
+    except SystemExit as exit:
+        status = exit.code
+    assert status == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+
+
+def test_json_has_no_infinity(tmp_path):
+    def not_a_number(x):
+        return np.full_like(x, np.nan)
+
+    file = tmp_path / "check.json"
+    kernel("exp", backend="wrong")(not_a_number)
+    try:
+        assert cli.main(["check", "exp", "--backend", "wrong", "--json", str(file)]) == 1
+    finally:
+        KERNELS["exp"].pop("wrong")
+    result = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert result["failures"][0]["ratio"] is None
+
+
+def test_unknown_backend_of_the_environment_is_named():
+    code = "import numpy as np, fastdl; fastdl.exp(np.ones(2))"
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "FASTDL_BACKEND": "nativ"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "got 'nativ', want one of native, numba" in out.stderr

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import _native
 from ..core.config import BACKENDS
-from ..core.errors import FastdlError
+from ..core.errors import ArgumentError, FastdlError
 from ..spec import OpSpec, Sample, find_ops
 from ..version import __version__
 from . import peers
@@ -118,9 +118,13 @@ def main(
     from .report import Report
 
     specs = [s for s in find_ops(ops) if any(sample.bench for sample in s.samples)]
+    if not specs:
+        raise ArgumentError(f"no sizes to time are declared for {', '.join(ops)}")
     chosen = peers.choose(vs)
     cores = len(os.sched_getaffinity(0))
     counts = [t for t in threads if t <= cores]
+    if not counts:
+        raise ArgumentError(f"--threads: got {threads}, but this machine has {cores} core(s)")
     report = Report(chosen, cores, skipped=[t for t in threads if t > cores])
     turns, seconds = (3, 0.03) if quick else (5, 0.06)
     rows = []
@@ -150,17 +154,25 @@ def main(
     return 0
 
 
+def _commit() -> str:
+    """The commit of this source tree; 'unknown' for an installed package, or without git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        # An installed copy may lie inside somebody else's repository, which does not track it.
+        tracked = subprocess.run([*git, "ls-files", "."], capture_output=True, check=False).stdout
+        run = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return "unknown"
+    return (tracked and run.stdout.strip()) or "unknown"
+
+
 def _circumstances(chosen: dict[str, str]) -> dict[str, Any]:
     """What a reader of the numbers must know: machine, versions, commit, command."""
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
     return {
         "fastdl": __version__,
-        "commit": commit or "unknown",
+        "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": "fastdl " + " ".join(sys.argv[1:]),
         "cpu": _native.cpu_info(),

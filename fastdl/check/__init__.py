@@ -16,7 +16,7 @@ import numpy as np
 from .. import _native
 from ..core.config import known_backend
 from ..core.dtypes import FLOATS
-from ..core.errors import FastdlError
+from ..core.errors import BackendError, FastdlError
 from ..spec import Kernel, OpSpec, Sample, find_ops
 from ..version import __version__
 from . import aspects, fills
@@ -194,6 +194,11 @@ def _guarded(task: Task) -> aspects.Found:
         yield "call", Verdict(np.inf, f"raised {type(error).__name__}: {error}")
 
 
+def _plain(record: Tally | Failure) -> dict[str, Any]:
+    """For JSON, which has no infinity: the ratio of what is wrong by no number is null."""
+    return {**asdict(record), "ratio": record.ratio if np.isfinite(record.ratio) else None}
+
+
 def main(
     ops: list[str],
     backend: str | None,
@@ -212,6 +217,10 @@ def main(
         seconds = QUICK_SECONDS - 2
     specs = find_ops(ops)
     backend = backend and known_backend(backend)
+    if backend and not any(spec.kernels(backend) for spec in specs):
+        raise BackendError(
+            f"backend {backend} has no kernel of {', '.join(ops) or 'any op'} to check"
+        )
     cases: dict[Any, Case] = {}
     work = list(tasks(specs, backend, mode, seed, cases))
     if seconds is not None:
@@ -230,8 +239,8 @@ def main(
             "cpu": _native.cpu_info(),
             "isas": _native.runnable_isas(),
             "tasks_left_at_deadline": left,
-            "kernels": [asdict(t) for t in tallies.values()],
-            "failures": [asdict(f) for f in failures],
+            "kernels": [_plain(t) for t in tallies.values()],
+            "failures": [_plain(f) for f in failures],
         }
         Path(json_file).write_text(json.dumps(result, indent=1, default=str) + "\n")
     judged = sum(t.cases for t in tallies.values())
