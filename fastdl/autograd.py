@@ -1,7 +1,8 @@
 """The tape: nodes, the backward pass, and the switch that turns recording off.
 
 A node is put on the tape for each op that has a Tensor requiring grad among its arrays. It holds
-only what the op's vjp declares it reads (`OpSpec.saves`) and lets go of it as backward passes.
+only what the op's vjp declares it reads (`OpSpec.saves`) and lets go of it as backward passes; a
+node that held nothing can be passed again, as in torch.
 vjps are made of ops, so under `create_graph=True` they run on Tensors and record themselves.
 """
 
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import dispatch
-from .core.dtypes import is_float
-from .core.errors import ArgumentError, AutogradError, ShapeError, UnsupportedError
+from .core.dtypes import NAMES, is_float, name_of
+from .core.errors import ArgumentError, AutogradError, DTypeError, ShapeError, UnsupportedError
 from .core.shapes import is_channels_last
 from .spec import OPS, OpSpec
 
@@ -127,14 +128,14 @@ class Node:
         """Keeps the arguments that the vjp reads, each with the version it has now."""
         assert self.saved is not None
         for position, argument in enumerate(self.spec.signature.arrays):
-            if argument.name in self.spec.saves:
+            if self.spec.reads(argument.name, self.needs):
                 self.saved[argument.name] = _SavedValue(arrays[position], own_output=None)
 
     def save_outputs(self, results: Sequence[Tensor]) -> None:
         """Keeps the outputs that the vjp reads, each with the version it has now."""
         assert self.saved is not None
         for index, name in enumerate(self.spec.signature.outputs):
-            if name in self.spec.saves:
+            if self.spec.reads(name, self.needs):
                 self.saved[name] = _SavedValue(results[index], own_output=index)
         self.outputs = tuple(_meta(t._array) for t in results)
 
@@ -146,6 +147,8 @@ class Node:
                 " pass retain_graph=True to the first backward"
             )
         saved = Saved(self.metas, self.needs, self.options)
+        for name in self.spec.saves:
+            setattr(saved, name, None)
         for name, value in self.saved.items():
             setattr(saved, name, value.get(self, name, as_tensors))
         return saved
@@ -247,8 +250,11 @@ def _run_into(
             f"{spec.name}: out= is not differentiable; call it under no_grad() or without out="
         )
     values = tuple(a._array if isinstance(a, Tensor) else a for a in arrays)
-    bare = tuple(o._written() if isinstance(o, Tensor) else o for o in outs)
+    bare = tuple(o._array if isinstance(o, Tensor) else o for o in outs)
     dispatch.run(spec, values, options, bare if isinstance(out, tuple) else bare[0])
+    for o in outs:
+        if isinstance(o, Tensor):
+            o._written()
     return out
 
 
@@ -302,7 +308,7 @@ def backward(
                 if reachable is not None and node not in reachable:
                     continue
             _step(node, slots, send, create_graph)
-            if not (retain_graph or create_graph):
+            if node.saved and not (retain_graph or create_graph):
                 node.saved = None
     if wanted is not None:
         for i, edge in enumerate(wanted):
@@ -371,6 +377,7 @@ def starting_gradient(root: Tensor, gradient: Any, create_graph: bool) -> Any:
         raise AutogradError(
             f"backward: the tensor (shape {root.shape}, dtype {root.dtype}) does not require grad"
         )
+    root._check_fresh("backward")
     if gradient is None:
         if root._array.size != 1:
             raise AutogradError(
@@ -383,6 +390,8 @@ def starting_gradient(root: Tensor, gradient: Any, create_graph: bool) -> Any:
         raise ArgumentError(
             f"backward: gradient: got {type(gradient).__name__}, want an array or a Tensor"
         )
+    if name_of(array.dtype) not in NAMES:
+        raise DTypeError(f"backward: gradient has dtype {array.dtype}, want {root.dtype}")
     if array.shape != root.shape:
         raise ShapeError(f"backward: gradient has shape {array.shape}, want {root.shape}")
     if array.dtype != root.dtype:
@@ -407,12 +416,17 @@ def grad(
     """
     from .tensor import Tensor
 
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    roots: list[Any] = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for i, root in enumerate(roots):
+        if not isinstance(root, Tensor):
+            raise DTypeError(f"grad: outputs[{i}]: got {type(root).__name__}, want a Tensor")
     for i, leaf in enumerate(leaves):
         if not (isinstance(leaf, Tensor) and leaf.requires_grad):
             raise AutogradError(f"grad: inputs[{i}] does not require grad")
     given = grad_outputs if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(roots)
+    if len(given) != len(roots):
+        raise ArgumentError(f"grad: grad_outputs: got {len(given)}, want {len(roots)}, as outputs")
     start = [starting_gradient(r, g, create_graph) for r, g in zip(roots, given, strict=True)]
     keep = create_graph if retain_graph is None else retain_graph
     found = backward(roots, start, retain_graph=keep, create_graph=create_graph, inputs=leaves)

@@ -14,6 +14,7 @@ from .core import config, devices
 from .core.dtypes import NAMES, accumulator, is_float, name_of
 from .core.errors import (
     ArgumentError,
+    BackendError,
     DTypeError,
     FallbackWarning,
     OverlapError,
@@ -39,7 +40,7 @@ def run_plan(spec: OpSpec, plan: Plan, out: Any = None) -> Any:
 
 
 def write_in_place(spec: OpSpec, plan: Plan, target: np.ndarray) -> None:
-    """Runs a checked call into `target`, which is its first array; other arrays may overlap it."""
+    """Runs a checked call into `target`, its unpromoted first array; others may overlap it."""
     others = plan.arrays[1:]
     if any(isinstance(a, np.ndarray) and _overlaps(target, a) and not _same_view(target, a)
            for a in others):  # fmt: skip
@@ -48,7 +49,8 @@ def write_in_place(spec: OpSpec, plan: Plan, target: np.ndarray) -> None:
     if plan.arrays[0] is target and spec.elementwise:
         run_plan(spec, plan, out=target)
     else:
-        np.copyto(target, run_plan(spec, plan))
+        with np.errstate(all="ignore"):  # a wider result may overflow the target, as in torch
+            np.copyto(target, run_plan(spec, plan), casting="unsafe")
 
 
 def make_plan(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any]) -> Plan:
@@ -182,6 +184,10 @@ def candidates(
 
 
 def _why_none(backend: str) -> str:
+    try:
+        config.known_backend(backend)
+    except BackendError as error:  # FASTDL_BACKEND is read before users' backends are known
+        return str(error)
     if backend == "cuda":
         try:
             devices.require_cuda(devices.Device("cuda", 0))
@@ -268,7 +274,7 @@ class Explanation:
 
 
 def explain(op: str | OpSpec, *arrays: Any, **options: Any) -> Explanation:
-    """Which kernel would run `op` on these arrays and options (nothing is computed).
+    """Which kernel would run `op` on these arrays or Tensors and options (nothing is computed).
 
     Raises what the call itself would raise for bad arguments.
     """
@@ -276,7 +282,7 @@ def explain(op: str | OpSpec, *arrays: Any, **options: Any) -> Explanation:
     if name not in OPS:
         raise ArgumentError(f"explain: unknown op {name!r}; the ops are: {', '.join(sorted(OPS))}")
     spec = OPS[name]
-    plan = make_plan(spec, arrays, options)
+    plan = make_plan(spec, [getattr(a, "_array", a) for a in arrays], options)
     declined: list[tuple[str, str]] = []
     kernel = next(candidates(spec, plan, declined))
     if kernel is None:

@@ -20,7 +20,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from .core.dtypes import as_dtype, is_float
+import numpy as np
+
+from .core.dtypes import as_dtype, is_float, result_type
 from .core.errors import ArgumentError, DTypeError, UnsupportedError
 from .core.shapes import as_float, normalize_dim
 from .ops import OPS
@@ -229,21 +231,28 @@ def _unbatched(y: Any) -> Any:
 
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """input + alpha · other, broadcast and promoted. As torch.add."""
-    return _add(input, other if alpha == 1 else _scaled("add", input, other, alpha), out=out)
+    return _add(input, other if alpha == 1 else scaled("add", input, other, alpha), out=out)
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """input − alpha · other, broadcast and promoted; DTypeError for bools. As torch.sub."""
-    return _sub(input, other if alpha == 1 else _scaled("sub", input, other, alpha), out=out)
+    return _sub(input, other if alpha == 1 else scaled("sub", input, other, alpha), out=out)
 
 
-def _scaled(op: str, input: Any, other: Any, alpha: Any) -> Any:
+def scaled(op: str, input: Any, other: Any, alpha: Any) -> Any:
+    """alpha · other for `op`, in the dtype that input and other promote to."""
     as_float(op, "alpha", alpha)  # a number, or an error
-    if isinstance(alpha, float) and not any(
+    if isinstance(alpha, (float, np.floating)) and not any(
         is_float(x.dtype) if hasattr(x, "dtype") else isinstance(x, float) for x in (input, other)
     ):
         raise DTypeError(f"{op}: alpha: got {alpha!r} for integers, want an int")
-    return other * alpha if isinstance(other, (int, float)) else _mul(other, alpha)
+    if isinstance(other, (int, float)):
+        return other * alpha
+    if not (hasattr(other, "dtype") and hasattr(input, "dtype")):
+        return _mul(other, alpha)
+    dtype = result_type(input, other)
+    product = _mul(other if other.dtype == dtype else _as(other, dtype), alpha)
+    return product if product.dtype == dtype else _as(product, dtype)  # of bools, as in torch
 
 
 def mul(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -368,7 +377,7 @@ def mean(
 def amax(input: Any, dim: Any = (), keepdim: bool = False, *, out: Any = None) -> Any:
     """Maximum over dim (an int or several; () is all); NaN wins. Equal maxima share the gradient.
 
-    Raises IndexRangeError for a dim out of range, ShapeError for one of size 0. As torch.amax.
+    Raises IndexRangeError for a dim out of range or of size 0. As torch.amax.
     """
     return _amax(input, dim=dim, keepdim=keepdim, out=out)
 
@@ -376,9 +385,9 @@ def amax(input: Any, dim: Any = (), keepdim: bool = False, *, out: Any = None) -
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """Without dim the maximum of all elements; with it (values, indices) along that dim.
 
-    NaN wins. The index (int64) is that of the first maximum, and the gradient goes there. torch's
-    `max(input, other)` of two tensors is not here. Raises IndexRangeError for a dim out of range,
-    ShapeError for one of size 0. As torch.max.
+    NaN wins. The index (int64) is that of the first maximum, and the gradient goes there; without
+    dim, equal maxima share it. torch's `max(input, other)` of two tensors is not here. Raises
+    IndexRangeError for a dim out of range or of size 0. As torch.max.
     """
     if dim is None:
         return _amax(input, dim=None, keepdim=keepdim, out=out)
@@ -390,7 +399,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) 
 def argmax(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """int64 index of the first maximum along dim, or in the flattened input; NaN wins.
 
-    Raises IndexRangeError for a dim out of range, ShapeError for one of size 0. As torch.argmax.
+    Raises IndexRangeError for a dim out of range or of size 0. As torch.argmax.
     """
     return _argmax(input, dim=dim, keepdim=keepdim, out=out)
 

@@ -321,7 +321,8 @@ class OpSpec:
         vjp: `vjp(saved, *gradients) -> gradients of the arrays` (None where there is none), made of
             ops; `saved` is an `autograd.Saved`.
         composed_vjp: a differentiable form of vjp, used under `create_graph=True`.
-        saves: names of the arrays and outputs that vjp reads.
+        saves: names of the arrays and outputs that vjp reads; as a dict, with the positions of the
+            arrays whose gradients read them: where none of those is wanted, vjp sees None.
         cost, terms, bound, samples, bad_inputs: for the checker and the benchmark; `terms` is the
             number of terms summed in one output element.
         view: the result is a view of the first array; NumPy makes it on every backend.
@@ -335,7 +336,7 @@ class OpSpec:
     reference: Callable[..., Any]
     vjp: Callable[..., tuple[Any, ...]] | None = None
     composed_vjp: Callable[..., tuple[Any, ...]] | None = None
-    saves: tuple[str, ...] = ()
+    saves: tuple[str, ...] | Mapping[str, tuple[int, ...]] = ()
     cost: Callable[..., Cost] | None = None
     terms: Callable[..., int] = _no_terms
     bound: Bound = exact
@@ -389,6 +390,12 @@ class OpSpec:
         """Caches the newest native kernel that checks its own arguments, for the hot path."""
         newest = KERNELS.get(self.name, {}).get("native", [])[:1]
         self.direct = newest[0].fn if newest and newest[0].direct else None
+
+    def reads(self, name: str, needs: Sequence[bool]) -> bool:
+        """Does the vjp read this array or output when these arrays want gradients?"""
+        if isinstance(self.saves, Mapping):
+            return any(needs[position] for position in self.saves.get(name, ()))
+        return name in self.saves
 
     def kernels(self, backend: str) -> list[Kernel]:
         """The op's kernels on a backend, the one asked first in front."""

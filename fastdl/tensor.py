@@ -10,7 +10,7 @@ import numpy as np
 from . import autograd, dispatch
 from .backends.reference.shape import assign
 from .core import devices
-from .core.dtypes import as_dtype, is_float, scalar_dtype
+from .core.dtypes import NAMES, as_dtype, can_cast, is_float, name_of, scalar_dtype
 from .core.errors import (
     ArgumentError,
     AutogradError,
@@ -20,6 +20,8 @@ from .core.errors import (
 )
 from .ops.shape import canonical_index
 from .spec import OPS
+
+_OFF_TAPE = -1  # the view version of what `detach` made: no history, so none that can grow stale
 
 
 class _Counter:
@@ -53,7 +55,7 @@ class Tensor:
     def __init__(
         self, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> None:
-        typed = isinstance(data, (Tensor, np.ndarray, np.generic))
+        typed = hasattr(data, "dtype")  # a torch tensor keeps its dtype too
         array = data._array if isinstance(data, Tensor) else np.asarray(data)
         if not typed and array.dtype == np.float64 and dtype is None:
             dtype = np.float32
@@ -87,7 +89,8 @@ class Tensor:
         if shared:
             t._base = base if base._base is None else base._base
         t._counter = base._counter if shared else _Counter()
-        t._view_version = t._counter.value
+        off_tape = shared and base._view_version == _OFF_TAPE
+        t._view_version = _OFF_TAPE if off_tape else t._counter.value
         t._grad_fn = None
         t._requires_grad = False
         t.grad = None
@@ -126,10 +129,11 @@ class Tensor:
             self.grad = Tensor._wrap(OPS["add"](self.grad._array, g._array))
 
     def _check_fresh(self, op: str) -> None:
+        """UnsupportedError for a view whose history is not that of what its storage holds now."""
         if (
             self._base is not None
-            and self._grad_fn is not None
-            and self._view_version != self._counter.value
+            and self._view_version not in (self._counter.value, _OFF_TAPE)
+            and (self._grad_fn is not None or self._base._grad_fn is not None)
         ):
             raise UnsupportedError(
                 f"{op}: this view was recorded before its storage was changed in place; take"
@@ -244,9 +248,14 @@ class Tensor:
     # --- out of fastdl -------------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """The array itself, sharing storage; AutogradError if the tensor requires grad."""
+        """The array itself, sharing storage; AutogradError if the tensor requires grad.
+
+        Read-only for what shares its storage with a Parameter (`p.detach()`, a state_dict's value).
+        """
         if self._requires_grad:
             raise AutogradError("numpy: this tensor requires grad; use tensor.detach().numpy()")
+        if isinstance(self._base, Parameter):  # see Parameter.numpy
+            return _read_only(self._array)
         return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -264,10 +273,10 @@ class Tensor:
         return bool(self._array)
 
     def __float__(self) -> float:
-        return float(self._array)
+        return float(self.item())
 
     def __int__(self) -> int:
-        return int(self._array)
+        return int(self.item())
 
     def __index__(self) -> int:
         return self._array.__index__()
@@ -299,6 +308,7 @@ class Tensor:
         t = Tensor._wrap(self._array)
         t._counter = self._counter
         t._base = self if self._base is None else self._base
+        t._view_version = _OFF_TAPE
         return t
 
     def clone(self) -> Tensor:
@@ -458,7 +468,9 @@ class Tensor:
         """The maximum of all elements; with `dim`, (values, indices) along it."""
         if dim is None:
             return self.amax()
-        return OPS["max"](self, dim=dim, keepdim=keepdim)
+        from .functional import max
+
+        return max(self, dim, keepdim)
 
     def argmax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
         """Where the maximum is, in the flattened tensor or along `dim`."""
@@ -528,7 +540,7 @@ class Tensor:
     def __setitem__(self, index: Any, value: Any) -> None:
         index = canonical_index("setitem", _plain_index(index), self.shape)
         if not isinstance(value, Tensor):
-            value = np.asarray(value, self.dtype)
+            value = _assignable(value, self.dtype)
         elif value.dtype != self.dtype:
             value = value.to(self.dtype)
 
@@ -551,11 +563,15 @@ class Tensor:
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """self += alpha · other."""
-        return self._in_place("add", (other if alpha == 1 else _scaled(other, alpha),))
+        from .functional import scaled
+
+        return self._in_place("add", (other if alpha == 1 else scaled("add", self, other, alpha),))
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
         """self -= alpha · other."""
-        return self._in_place("sub", (other if alpha == 1 else _scaled(other, alpha),))
+        from .functional import scaled
+
+        return self._in_place("sub", (other if alpha == 1 else scaled("sub", self, other, alpha),))
 
     def mul_(self, other: Any) -> Tensor:
         """self *= other."""
@@ -627,7 +643,7 @@ class Tensor:
                 f"{name} in place: the result has shape {plan.outputs[0].shape}, the tensor"
                 f" {self.shape}"
             )
-        if plan.outputs[0].dtype != self.dtype:
+        if not can_cast(plan.outputs[0].dtype, self.dtype):
             raise DTypeError(
                 f"{name} in place: the result has dtype {plan.outputs[0].dtype}, the tensor"
                 f" {self.dtype}"
@@ -652,8 +668,26 @@ class Tensor:
         return self
 
 
-def _scaled(other: Any, alpha: Any) -> Any:
-    return OPS["mul"](other, alpha) if isinstance(other, (Tensor, np.ndarray)) else other * alpha
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _assignable(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A number, an array or nested lists of numbers as an array of a Tensor's dtype."""
+    try:
+        if isinstance(value, (bool, int, float)):
+            return np.asarray(value, dtype)
+        array = np.asarray(value)
+    except (OverflowError, ValueError) as error:  # out of range, or lists of different lengths
+        raise ArgumentError(f"setitem: value: got {value!r} for {dtype}: {error}") from None
+    if name_of(array.dtype) not in NAMES:
+        raise DTypeError(
+            f"setitem: value: got {type(value).__name__} of dtype {array.dtype}, want numbers of"
+            f" one of {', '.join(NAMES)}"
+        )
+    return array.astype(dtype)
 
 
 def _binary(name: str, a: Any, b: Any) -> Any:
@@ -671,9 +705,14 @@ def _sizes(values: Sequence[Any]) -> tuple[int, ...]:
 
 
 def _plain_index(index: Any) -> Any:
-    """An index whose Tensors have become arrays."""
+    """An index whose Tensors have become arrays.
+
+    Arrays are copied: backward reads them, and nobody may have changed them by then.
+    """
     if isinstance(index, Tensor):
-        return index._array
+        return index._array.copy()
+    if isinstance(index, np.ndarray):
+        return index.copy()
     if isinstance(index, tuple):
         return tuple(_plain_index(i) for i in index)
     return index
@@ -695,9 +734,7 @@ class Parameter(Tensor):
         """The array, sharing storage: a read-only view, or the writeable array (a new version)."""
         if writeable:
             return self._written()
-        array = self._array.view()
-        array.flags.writeable = False
-        return array
+        return _read_only(self._array)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -320,3 +320,165 @@ def test_scalars_and_item():
     assert t.dtype == np.float32 and t.sum().item() == 10.0 and len(t) == 2
     assert (2.0 - t).tolist() == [[1.0, 0.0], [-1.0, -2.0]]
     assert (np.ones((2, 2), np.float32) + t).tolist() == [[2.0, 3.0], [4.0, 5.0]]
+
+
+def test_in_place_needs_only_what_its_gradient_reads():
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = x + 1.0
+    y *= 3.0
+    y /= Tensor(np.array([2.0, 4.0]))
+    y.sum().backward()
+    assert np.array_equal(x.grad.numpy(), [1.5, 0.75])
+
+
+def test_a_frozen_factor_does_not_keep_the_other():
+    """Nothing is saved, and so nothing checked, for a gradient that nobody wants."""
+    w, frozen = leaf(3, 2), Tensor(np.ones((4, 3)))
+    loss = (F.matmul(frozen, w) * 2.0).sum()
+    with fastdl.no_grad():
+        w += 1.0  # an optimiser's step between forward and backward
+    loss.backward()
+    assert np.array_equal(w.grad.numpy(), np.full((3, 2), 8.0))
+
+
+def test_second_backward_through_what_saved_nothing():
+    x = leaf(3)
+    shared = x + 1.0
+    (shared * 2.0).sum().backward()
+    (shared * 3.0).sum().backward()
+    assert np.array_equal(x.grad.numpy(), np.full(3, 5.0))
+
+
+def test_in_place_stores_a_wider_result_as_torch_does():
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    w = Tensor(np.array([2.0, 3.0]), requires_grad=True)
+    y = x * np.float32(1.0)
+    y += w
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert x.grad.dtype == np.float32 and w.grad.dtype == np.float64
+    i = Tensor(np.full(2, 250, np.uint8))
+    i += Tensor(np.full(2, 10, np.int64))
+    assert i.tolist() == [4, 4] and i.dtype == np.uint8
+
+
+def test_backward_of_a_stale_view_is_refused():
+    x = leaf(2)
+    y = x * 2.0
+    v = y[0]
+    y.exp_()
+    with pytest.raises(errors.UnsupportedError, match="backward: this view"):
+        v.backward()
+
+
+def test_view_of_what_got_a_history_later_is_refused():
+    w, total = leaf(2), Tensor(np.zeros(2))
+    v = total[0]
+    total += w
+    with pytest.raises(errors.UnsupportedError, match="view"):
+        v * 2.0  # torch's v would require grad now
+
+
+def test_detached_and_unrecorded_views_follow_their_storage():
+    p = Parameter(np.zeros(3))
+    d = p.detach()[1:]
+    y = p * 2.0
+    e = y.detach()
+    with fastdl.no_grad():
+        v = p[0]
+        p += 1.0
+    y += 1.0
+    assert (d * 2.0).tolist() == [2.0, 2.0] and (v * 2.0).item() == 2.0
+    assert (e[0] + 0.0).item() == 1.0
+
+
+def test_index_may_change_after_the_call():
+    x, index = leaf(3), np.array([0, 0])
+    y = x[index]
+    index[:] = 2
+    y.sum().backward()
+    assert np.array_equal(x.grad.numpy(), [2, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (None, errors.DTypeError),
+        ("3", errors.DTypeError),
+        (1j, errors.DTypeError),
+        (np.array(1j), errors.DTypeError),
+        ([1.0, None], errors.DTypeError),
+        ([[1.0], [1.0, 2.0]], errors.ArgumentError),
+    ],
+)
+def test_only_numbers_are_assigned(value, error):
+    x = Tensor(np.zeros(2, np.float32))
+    with pytest.raises(error, match="setitem: value"):
+        x[:] = value
+    assert x.tolist() == [0.0, 0.0]
+
+
+def test_assigned_number_must_fit():
+    x = Tensor(np.zeros(2, np.uint8))
+    with pytest.raises(errors.ArgumentError, match="300"):
+        x[0] = 300
+
+
+def test_dtype_of_arrays_of_other_libraries_is_kept():
+    torch = pytest.importorskip("torch")
+    assert Tensor(torch.ones(2, dtype=torch.float64)).dtype == np.float64
+
+
+def test_max_over_a_dim_names_its_parts():
+    result = fastdl.tensor([[1.0, 3.0], [4.0, 2.0]]).max(1)
+    assert result.values.tolist() == [3.0, 4.0] and result.indices.tolist() == [1, 0]
+
+
+def test_one_element_is_a_number():
+    assert float(Tensor(np.array([1.5]))) == 1.5 and int(Tensor(np.array([[2]]))) == 2
+
+
+def test_what_shares_a_parameters_storage_is_read_only_too():
+    p = Parameter(np.zeros(2))
+    for shared in (p.detach(), p.data, p.detach()[0:1]):
+        assert not shared.numpy().flags.writeable
+    version = p._counter.value
+    p.detach()[0] = 1.0
+    assert p._counter.value == version + 1
+
+
+def test_refused_out_is_not_counted_as_written():
+    x, out = Tensor(np.ones(2)), Tensor(np.ones(3))
+    with pytest.raises(errors.ShapeError):
+        F.exp(x, out=out)
+    assert out._counter.value == 0
+
+
+def test_grad_refuses_what_is_no_tensor_and_other_counts():
+    x = leaf(2)
+    y = x.sum()
+    with pytest.raises(errors.DTypeError, match="float"):
+        fastdl.grad(3.0, x)
+    with pytest.raises(errors.ArgumentError, match="got 2, want 1"):
+        fastdl.grad(y, x, [np.ones(()), np.ones(())])
+    with pytest.raises(errors.DTypeError, match="complex"):
+        y.backward(np.ones((), complex))
+
+
+def test_explain_takes_tensors():
+    x = Tensor(np.ones((2, 2), np.float32))
+    assert fastdl.explain("matmul", x, x).backend == "native"
+
+
+@pytest.mark.parametrize("n", [0, 4097, 1.5, "2", True])
+def test_number_of_threads_is_checked(n):
+    before = fastdl.get_num_threads()
+    with pytest.raises((errors.ArgumentError, errors.DTypeError), match="set_num_threads: n"):
+        fastdl.set_num_threads(n)
+    assert fastdl.get_num_threads() == before
+
+
+def test_alpha_multiplies_in_the_promoted_dtype():
+    one = np.ones(2)
+    assert F.add(one, np.ones(2, np.int64), alpha=0.1)[0] == 1.1
+    assert F.add(one, np.ones(2, np.float32), alpha=0.1)[0] == 1.1

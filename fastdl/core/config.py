@@ -16,9 +16,11 @@ import numpy as np
 
 from .. import _native
 from ..version import __version__
-from .errors import BackendError
+from .errors import ArgumentError, BackendError
+from .shapes import as_int
 
 BACKENDS = ("native", "numba", "reference")  # the order in which dispatch asks them
+MOST_THREADS = 4096  # what the pool takes
 KNOWN_BACKENDS = (*BACKENDS, "cuda")
 
 
@@ -58,6 +60,9 @@ def use_backend(name: str) -> Iterator[None]:
 
 def set_num_threads(n: int) -> None:
     """Sets how many threads native and Numba kernels use, the calling one included (n >= 1)."""
+    n = as_int("set_num_threads", "n", n)
+    if not 1 <= n <= MOST_THREADS:
+        raise ArgumentError(f"set_num_threads: n: got {n}, want 1 to {MOST_THREADS}")
     _native.set_num_threads(n)
 
 

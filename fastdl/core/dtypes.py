@@ -127,6 +127,11 @@ def result_type(*operands: Any) -> np.dtype:
     return result
 
 
+def can_cast(source: np.dtype, target: np.dtype) -> bool:
+    """torch.can_cast: may a result be stored as `target`? Not floats as integers or bools, say."""
+    return _CATEGORY[source.name] <= _CATEGORY[target.name]
+
+
 def promote(a: np.dtype, b: np.dtype) -> np.dtype:
     """torch.promote_types of two dtypes."""
     category_a, category_b = _CATEGORY[a.name], _CATEGORY[b.name]

@@ -147,7 +147,7 @@ BINARY_BAD = (
 )
 
 
-def _binary(name: str, vjp: Any = None, *, saves: tuple[str, ...] = (), **rules: Any) -> OpSpec:
+def _binary(name: str, vjp: Any = None, *, saves: Any = (), **rules: Any) -> OpSpec:
     compares = rules.get("result") == bool_
     return op(
         name=name,
@@ -169,8 +169,8 @@ def _binary(name: str, vjp: Any = None, *, saves: tuple[str, ...] = (), **rules:
 
 add = _binary("add", _add_vjp)
 sub = _binary("sub", _sub_vjp, bools=False)
-mul = _binary("mul", _mul_vjp, saves=("a", "b"))
-div = _binary("div", _div_vjp, saves=("a", "b"), floats=True)
+mul = _binary("mul", _mul_vjp, saves={"a": (1,), "b": (0,)})
+div = _binary("div", _div_vjp, saves={"a": (1,), "b": (0, 1)}, floats=True)
 eq, ne, lt, le, gt, ge = (
     _binary(name, result=bool_) for name in ("eq", "ne", "lt", "le", "gt", "ge")
 )

@@ -64,20 +64,22 @@ def _matmul_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     a_shape, b_shape = saved.inputs[0].shape, saved.inputs[1].shape
     k = a_shape[-1]
     # A vector is a matrix of one row (a) or one column (b) whose dimension is dropped from y.
-    a = reshape(saved.a, shape=(1, k)) if len(a_shape) == 1 else saved.a
-    b = reshape(saved.b, shape=(k, 1)) if len(b_shape) == 1 else saved.b
-    m, n = a.shape[-2], b.shape[-1]
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a_matrix = (1, k) if len(a_shape) == 1 else a_shape
+    b_matrix = (k, 1) if len(b_shape) == 1 else b_shape
+    m, n = a_matrix[-2], b_matrix[-1]
+    batch = np.broadcast_shapes(a_matrix[:-2], b_matrix[:-2])
     g = reshape(g, shape=(*batch, m, n))
     da = db = None
     if saved.needs[0]:
-        da = sum_to_shape(matmul(g, _transposed(b)), a.shape)
+        b = reshape(saved.b, shape=b_matrix)
+        da = sum_to_shape(matmul(g, _transposed(b)), a_matrix)
         da = reshape(da, shape=a_shape)
     if saved.needs[1]:
-        if len(b.shape) == 2:  # one product over all rows instead of a sum of products
+        a = reshape(saved.a, shape=a_matrix)
+        if len(b_matrix) == 2:  # one product over all rows instead of a sum of products
             rows = math.prod(batch) * m
             a, g = reshape(a, shape=(rows, k)), reshape(g, shape=(rows, n))
-        db = sum_to_shape(matmul(_transposed(a), g), b.shape)
+        db = sum_to_shape(matmul(_transposed(a), g), b_matrix)
         db = reshape(db, shape=b_shape)
     return da, db
 
@@ -161,7 +163,7 @@ matmul = op(
     shape=_matmul_shape,
     reference=reference.matmul,
     vjp=_matmul_vjp,
-    saves=("a", "b"),
+    saves={"a": (1,), "b": (0,)},
     cost=_matmul_cost,
     terms=_matmul_terms,
     bound=accumulated,
@@ -197,7 +199,7 @@ linear = op(
     shape=_linear_shape,
     reference=reference.linear,
     vjp=_linear_vjp,
-    saves=("x", "w"),
+    saves={"x": (1,), "w": (0,)},
     cost=_linear_cost,
     terms=_linear_terms,
     bound=accumulated,
