@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -126,6 +127,8 @@ def _checked_out(spec: OpSpec, plan: Plan, out: Any) -> tuple[np.ndarray, ...] |
             raise DTypeError(f"{spec.name}: out has dtype {array.dtype}, want {want.dtype}")
         if not array.flags.writeable:
             raise ArgumentError(f"{spec.name}: out is read-only")
+        if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+            raise OverlapError(f"{spec.name}: out has elements that share one place, want none")
         for position, source in enumerate(plan.arrays):
             if isinstance(source, np.ndarray) and _overlaps(array, source):
                 if spec.elementwise and _same_view(array, source):
@@ -251,8 +254,16 @@ def _warn_fallback(spec: OpSpec, plan: Plan) -> None:
         f"{spec.name}({dtypes}) runs on the slow NumPy reference: no kernel takes it"
         " (fastdl.explain tells why; this is said once per op)",
         FallbackWarning,
-        stacklevel=4,
+        stacklevel=_callers_level(),
     )
+
+
+def _callers_level() -> int:
+    """How far up, seen from `warnings.warn`, the first frame outside this package is."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("fastdl."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 @dataclass

@@ -482,3 +482,16 @@ def test_alpha_multiplies_in_the_promoted_dtype():
     one = np.ones(2)
     assert F.add(one, np.ones(2, np.int64), alpha=0.1)[0] == 1.1
     assert F.add(one, np.ones(2, np.float32), alpha=0.1)[0] == 1.1
+
+
+def test_out_of_one_place_for_many_is_refused():
+    out = np.lib.stride_tricks.as_strided(np.zeros(1), (3,), (0,))
+    with fastdl.use_backend("reference"), pytest.raises(errors.OverlapError, match="out"):
+        F.exp(np.ones(3), out=out)
+
+
+def test_fallback_warning_points_at_the_caller(monkeypatch):
+    monkeypatch.setattr(dispatch, "_warned", set())
+    with pytest.warns(errors.FallbackWarning) as caught:
+        F.matmul(np.ones((2, 2), np.int64), np.ones((2, 2), np.int64))
+    assert caught[0].filename == __file__
