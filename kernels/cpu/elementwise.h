@@ -41,8 +41,9 @@ struct ElementwiseKernels {
   // out[i * out_row + j] = in[j * in_column + i], 0 <= i < rows, 0 <= j < columns.
   void (*transpose[3])(void* out, int64_t out_row, const void* in, int64_t in_column, int64_t rows,
                        int64_t columns);
-  // Bytes past the caches; `fence` before another thread may read them.
-  void (*stream)(void* out, const void* in, int64_t bytes);
+  // Bytes past the caches; `fence` before another thread may read them. Meanwhile as many bytes are
+  // fetched from each of the n pointers in `ahead`, which may lie past the end of anything.
+  void (*stream)(void* out, const void* in, int64_t bytes, const void* const* ahead, int n);
   void (*fence)();
 };
 
