@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <stdexcept>
 
@@ -157,6 +158,22 @@ py::object empty_ordered(DType dtype, int ndim, const int64_t* shape, const int*
 
 py::object empty(DType dtype, int ndim, const int64_t* shape, Array& a) {
   return empty_ordered(dtype, ndim, shape, nullptr, a);
+}
+
+bool separate_elements(const Array& a) {
+  if (a.size() == 0) return true;
+  int order[kMaxDims];
+  for (int i = 0; i < a.ndim; ++i) order[i] = i;
+  std::sort(order, order + a.ndim,
+            [&a](int i, int j) { return std::abs(a.stride[i]) < std::abs(a.stride[j]); });
+  int64_t reach = 0;  // of the dimensions with smaller strides
+  for (int i = 0; i < a.ndim; ++i) {
+    const int d = order[i];
+    if (a.shape[d] == 1) continue;
+    if (std::abs(a.stride[d]) <= reach) return false;
+    reach += (a.shape[d] - 1) * std::abs(a.stride[d]);
+  }
+  return true;
 }
 
 bool may_overlap(const Array& a, const Array& b) {

@@ -50,5 +50,9 @@ py::object empty_ordered(DType dtype, int ndim, const int64_t* shape, const int*
 // Do the byte ranges [lowest, highest) of two arrays meet? (conservative: false means disjoint)
 bool may_overlap(const Array& a, const Array& b);
 
+// Does every index of `a` have an element of its own? (conservative: false means perhaps not)
+// What is written to must pass this.
+bool separate_elements(const Array& a);
+
 inline py::object declined() { return py::reinterpret_borrow<py::object>(Py_NotImplemented); }
 }  // namespace fd

@@ -84,7 +84,8 @@ bool result(py::handle out, DType dtype, const int64_t (&shape)[4], bool channel
   }
   if (!view(out, y) || y.dtype != dtype || y.ndim != 4 || !y.writeable) return false;
   for (int i = 0; i < 4; ++i)
-    if (y.shape[i] != shape[i] || (y.stride[i] == 0 && y.shape[i] > 1)) return false;
+    if (y.shape[i] != shape[i]) return false;
+  if (!separate_elements(y)) return false;
   for (const Array* a : inputs)
     if (may_overlap(y, *a)) return false;
   object = py::reinterpret_borrow<py::object>(out);

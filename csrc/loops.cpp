@@ -203,6 +203,7 @@ bool Output::make(py::handle out, DType dtype, int ndim, const int64_t* shape, c
     return false;
   for (int i = 0; i < ndim; ++i)
     if (array_.shape[i] != shape[i]) return false;
+  if (!separate_elements(array_)) return false;
   for (const Array* x : inputs)
     if (may_overlap(*x, array_)) return false;
   object_ = py::reinterpret_borrow<py::object>(out);

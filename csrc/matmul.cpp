@@ -371,9 +371,7 @@ py::object finish(Call& call, py::handle out, bool has_m, bool has_n, const Arra
   } else {
     if (!view(out, call.c) || call.c.dtype != call.a.dtype || !call.c.writeable) return declined();
     if (call.c.ndim != ndim || !std::equal(shape, shape + ndim, call.c.shape)) return declined();
-    for (int i = 0; i < ndim; ++i) {
-      if (call.c.stride[i] == 0 && shape[i] > 1 && call.c.size() > 0) return declined();
-    }
+    if (!separate_elements(call.c)) return declined();
     if (may_overlap(call.c, call.a) || may_overlap(call.c, call.b)) return declined();
     if (bias && may_overlap(call.c, *bias)) return declined();
     result = py::reinterpret_borrow<py::object>(out);

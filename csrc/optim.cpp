@@ -30,7 +30,8 @@ struct Written {
 
   bool make(py::handle out, const Array& p, const int* order,
             std::initializer_list<const Array*> inputs) {
-    if (!out.is_none() && view(out, target) && target.writeable && target.dtype == p.dtype) {
+    if (!out.is_none() && view(out, target) && target.writeable && target.dtype == p.dtype &&
+        separate_elements(target)) {
       bool clear = true;
       for (const Array* x : inputs) {
         const bool same = same_place(target, *x);

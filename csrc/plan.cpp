@@ -27,20 +27,6 @@ void memory_order(const Array& a, int* order) {
   }
 }
 
-// Does every index of `a` have an element of its own? (false: perhaps not)
-bool separate_elements(const Array& a) {
-  int order[kMaxDims];
-  memory_order(a, order);
-  int64_t reach = 0;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    const int d = order[i];
-    if (a.shape[d] == 1) continue;
-    if (std::abs(a.stride[d]) <= reach) return false;
-    reach += (a.shape[d] - 1) * std::abs(a.stride[d]);
-  }
-  return true;
-}
-
 bool same_view(const Array& a, const Array& b) {
   return a.data == b.data && a.dtype == b.dtype && same_shape(a, b.ndim, b.shape) &&
          std::equal(a.stride, a.stride + a.ndim, b.stride);
@@ -77,7 +63,7 @@ py::object make_output(const Array* in, int n, DType dtype, int ndim, const int6
     return empty_ordered(dtype, ndim, shape, order, o);
   }
   if (!view(out, o) || !o.writeable || o.dtype != dtype || !same_shape(o, ndim, shape)) return {};
-  if (o.size() && !separate_elements(o)) return {};
+  if (!separate_elements(o)) return {};
   for (int k = 0; k < n; ++k)
     if (may_overlap(o, in[k]) && !same_view(o, in[k])) return {};
   return py::reinterpret_borrow<py::object>(out);

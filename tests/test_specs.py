@@ -160,3 +160,15 @@ def test_out_overlap():
     strided = np.zeros(6)
     fastdl.exp(np.zeros(3), out=strided[::2])
     assert strided.tolist() == [1, 0, 1, 0, 1, 0]
+
+
+def test_out_whose_elements_share_a_place_is_refused():
+    out = np.lib.stride_tricks.as_strided(np.zeros(2), (3,), (0,))
+    x = np.arange(6.0).reshape(3, 2)
+    for call in (
+        lambda: fastdl.sum(x, 1, out=out),
+        lambda: fastdl.exp(x[:, 0], out=out),
+        lambda: fastdl.matmul(x, np.ones(2), out=out),
+    ):
+        with pytest.raises(errors.FastdlError, match="out"):
+            call()
