@@ -20,6 +20,7 @@ namespace {
 
 constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
 constexpr int64_t kShortRow = 64;            // elements below which several rows share a loop
+constexpr int64_t kLongRun = 1 << 14;        // the same for runs that are copied as they are
 constexpr double kTaskNanoseconds = 20e3;    // of a task, where there is work for several
 constexpr int64_t kSmallestTask = 1 << 13;   // elements
 constexpr int64_t kStreamBytes = 16 << 20;   // outputs from here on bypass the caches
@@ -171,20 +172,20 @@ int transposed_dimension(const Plan& p, int k) {
   return -1;
 }
 
-// Copies operand 1 to operand 0 of one item size.
-void copy(Plan p, double nanoseconds) {
+// Copies operand 1 to operand 0 of one item size, as part of a result of so many bytes.
+void copy(Plan p, double nanoseconds, int64_t result_bytes) {
   const auto& kernels = FD_TABLE(elementwise);
   const int64_t item = p.item[0];
   const int size = size_index(item), last = p.ndim - 1, across = transposed_dimension(p, 1);
   const int64_t columns = p.shape[last];
   const int64_t out_step = p.stride[0][last], in_step = p.stride[1][last];
   if (across < 0) {
-    const bool rows = p.ndim > 1 && columns < kShortRow;
-    const bool stream =
-        !rows && out_step == 1 && in_step == 1 && p.size() * item >= kStreamBytes && columns >= 512;
+    const bool runs = out_step == 1 && in_step == 1;
+    const bool stream = runs && result_bytes >= kStreamBytes && columns >= 512;
+    const bool rows = p.ndim > 1 && columns < (runs && !stream ? kLongRun : kShortRow);
     Plan outer = p;
     if (rows) --outer.ndim;
-    const int64_t task = task_size(p, nanoseconds);
+    const int64_t task = nanoseconds < kSerialNanoseconds ? p.size() : task_size(p, nanoseconds);
     const int64_t out_row = rows ? p.stride[0][last - 1] : 0;
     const int64_t in_row = rows ? p.stride[1][last - 1] : 0;
     for_each_piece(outer, rows ? task / columns : task, rows ? columns : 1, task, nanoseconds,
@@ -252,7 +253,7 @@ void straighten(Plan& p, int k, Scratch& scratch) {
     size *= t.shape[i];
   }
   p.data[k] = t.data[0];
-  copy(t, estimate(t));
+  copy(t, estimate(t), t.size() * t.item[0]);
 }
 
 py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType dtype,
@@ -364,8 +365,7 @@ constexpr std::pair<const char*, DType> kNames[] = {
 
 py::object copied(const Array& in, const Array& o, py::object result) {
   if (o.size() == 0 || o.data == in.data) return result;
-  const Plan p = make_plan(o, &in, 1);
-  copy(p, estimate(p));
+  copy_part(in, o, o.size() * itemsize(o.dtype));
   return result;
 }
 
@@ -395,6 +395,12 @@ py::object copy_to(py::handle x, py::handle out) {
 }
 
 }  // namespace
+
+void copy_part(const Array& in, const Array& out, int64_t result_bytes) {
+  if (out.size() == 0) return;
+  const Plan p = make_plan(out, &in, 1);
+  copy(p, estimate(p), result_bytes);
+}
 
 void bind_elementwise(py::module_& m) {
   const auto define = [&m](const char* name, Binary op, bool swapped, const char* x,

@@ -67,6 +67,13 @@ void multiply_through_buffer(const Matrix<const T>& a, const Matrix<const T>& b,
   copy(buffer, c);
 }
 
+// Chunks of a B of `size` numbers that may be cut in `most` ways. No sum is cut, so they may follow
+// the threads: every cut ends a stream.
+int64_t few_rows_chunks(int64_t most, int64_t size, int64_t of_a_thread) {
+  const int64_t threads = num_threads(), wanted = threads > 1 ? threads * of_a_thread : 1;
+  return std::min({most, ceil_div(size, kChunk / 16), std::max(wanted, size / (16 * kChunk))});
+}
+
 // c of at most kFewRows rows. False when B is contiguous neither way, or c in the wrong one.
 template <class T>
 bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
@@ -81,7 +88,7 @@ bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const
       copy(a, Matrix<T>{scratch.as<T>(), m, k, k, 1});
       rows = {scratch.as<T>(), m, k, k, 1};
     }
-    const int64_t chunks = std::min(ceil_div(n, 4), ceil_div(n * k, kChunk / 16));
+    const int64_t chunks = few_rows_chunks(ceil_div(n, 4), n * k, 4);
     parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
       const int64_t begin = 4 * cut(ceil_div(n, 4), chunks, chunk);
       const int64_t end = std::min(n, 4 * cut(ceil_div(n, 4), chunks, chunk + 1));
@@ -94,7 +101,7 @@ bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const
   if (!unit_columns(b) || !unit_columns(c)) return false;
   const int64_t blocks = std::max<int64_t>(1, ceil_div(k, kernels.kc));
   const int64_t groups = ceil_div(n, 512);  // narrower ranges of rows do not stream
-  const int64_t chunks = std::min(groups, ceil_div(n * k, kChunk / 16));
+  const int64_t chunks = few_rows_chunks(groups, n * k, 1);
   parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
     const int64_t begin = 512 * cut(groups, chunks, chunk);
     const int64_t end = std::min(n, 512 * cut(groups, chunks, chunk + 1));

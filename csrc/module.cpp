@@ -14,6 +14,7 @@ void bind_bfloat16(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
+void bind_shape(py::module_& m);
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
@@ -31,4 +32,5 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_conv(m);
   fd::bind_matmul(m);
   fd::bind_pool(m);
+  fd::bind_shape(m);
 }

@@ -39,4 +39,8 @@ py::object make_output(const Array* in, int n, DType dtype, int ndim, const int6
 // outputs; at least one dimension.
 Plan make_plan(const Array& out, const Array* in, int n);
 
+// Copies elements to an array of the same shape and item size, which is (part of) a result of so
+// many bytes: a large one bypasses the caches.
+void copy_part(const Array& in, const Array& out, int64_t result_bytes);
+
 }  // namespace fd

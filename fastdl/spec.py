@@ -16,6 +16,7 @@ def matmul(a, b): ...
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -348,7 +349,7 @@ class OpSpec:
     scalars: bool = False
     elementwise: bool = False
     direct: Callable[..., Any] | None = field(default=None, init=False)
-    array_counts: frozenset[int] = field(default=frozenset(), init=False)
+    array_counts: range = field(default=range(0), init=False)
     option_names: frozenset[str] = field(default=frozenset(), init=False)
 
     # Both take (spec, arrays, options, out=None); the layers above set them, whom none here names.
@@ -358,7 +359,9 @@ class OpSpec:
     def __post_init__(self) -> None:
         arguments = self.signature.arrays
         least = sum(not a.optional for a in arguments)
-        self.array_counts = frozenset(range(least, len(arguments) + 1))
+        self.array_counts = range(
+            least, sys.maxsize if arguments[-1].variadic else len(arguments) + 1
+        )
         self.option_names = frozenset(self.signature.options)
 
     def __call__(self, *arrays: Any, out: Any = None, **options: Any) -> Any:

@@ -22,21 +22,7 @@ def _copy(x: np.ndarray, target: np.ndarray) -> None:
         np.copyto(target, x)  # more dimensions than the native copy has room for
 
 
-@kernel("cat", backend="native", dtypes=ALL, out=True)
-def cat(*tensors: np.ndarray, dim: int, out: Any = None) -> np.ndarray:
-    """Each array copied into its slice of the result."""
-    parts = [t for t in tensors if t.ndim > 1 or t.size or len(tensors) == 1]
-    first = parts[0] if parts else tensors[0]
-    shape = list(first.shape)
-    shape[dim] = sum(t.shape[dim] for t in parts)
-    last = all(is_channels_last(t) for t in parts)
-    result = empty(shape, first.dtype, bool(parts) and last) if out is None else out
-    start = 0
-    for t in parts:
-        stop = start + t.shape[dim]
-        _copy(t, result[(slice(None),) * dim + (slice(start, stop),)])
-        start = stop
-    return result
+kernel("cat", backend="native", dtypes=ALL, out=True, direct=True)(_native.cat)
 
 
 def _needs_gather(index: Any) -> str | None:
