@@ -23,6 +23,7 @@ from fastdl import nn, optim
 from fastdl.data.digits import mnist5k, split
 
 EPOCHS, BATCH, HELD_OUT = 16, 64, 1000
+WANTED = 0.97  # held-out accuracy; less means that something is broken, and is a failure
 console = Console()
 
 
@@ -222,4 +223,6 @@ def main(output: str, seed: int = 0) -> int:
     draw_mistakes(*test_set, predicted, picture)
     console.print(f"the digits it gets wrong: {picture}")
     console.print(f"all in {time.perf_counter() - begin:.0f} s")
-    return failed
+    if accuracy < WANTED:
+        console.print(f"accuracy below {WANTED:.0%}: something is wrong", style="red")
+    return 1 if failed or accuracy < WANTED else 0
