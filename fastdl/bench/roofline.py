@@ -44,7 +44,7 @@ def measure(threads: int, seconds: float = 0.05) -> Roofline:
             done = _native.fma_burst(dtype == "float64", 100_000)
             flops[dtype] = best(partial(_native.fma_burst, dtype == "float64", 100_000), done)
         bandwidth = []
-        for each in (1 << 15, 1 << 19, 1 << 22, 3 << 23, 1 << 28):
+        for each in (1 << 15, 1 << 19, 1 << 22, 7 << 22, 1 << 28):
             size = each * threads
             x = np.ones(size // 4, np.float32)
             repeats = max(1, (1 << 23) // each)  # small sizes: the call itself must not count
