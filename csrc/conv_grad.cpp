@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "../kernels/cpu/matmul.h"
 #include "conv.h"
 #include "isa.h"
+#include "matmul.h"
 #include "memory.h"
 #include "threads.h"
 
@@ -23,17 +23,10 @@ const ConvGradKernels<T>& kernels() {
   else
     return FD_TABLE(conv_grad).f64;
 }
-template <class T>
-const MatmulKernels<T>& gemm() {
-  if constexpr (sizeof(T) == 4)
-    return FD_TABLE(matmul).f32;
-  else
-    return FD_TABLE(matmul).f64;
-}
 
 template <class T>
 GradPlan make_plan(const Conv<T>& v) {
-  const auto& mm = gemm<T>();
+  const auto& mm = matmul_kernels<T>();
   GradPlan plan;
   const auto [top, bottom] = std::minmax_element(
       v.tap, v.tap + v.taps, [](const Tap& a, const Tap& b) { return a.dy < b.dy; });
@@ -67,7 +60,7 @@ void convolve_weight_grad(const Conv<T>& v, T* dw) {
   const bool grey = v.C == 1 && v.groups == 1 && v.yq == 1 && v.taps <= kConvChain && v.taps > 1;
   if (grey || is_depthwise(v, last)) return depthwise_weight_grad(v, last, dw);
   const auto& ops = kernels<T>();
-  const auto& mm = gemm<T>();
+  const auto& mm = matmul_kernels<T>();
   const GradPlan plan = make_plan(v);
 
   // A chunk is some 70 x 64 channels, twice that for a single tap, so that a packed pixel is used

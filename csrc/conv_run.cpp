@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "../kernels/cpu/matmul.h"
 #include "conv.h"
 #include "isa.h"
+#include "matmul.h"
 #include "memory.h"
 #include "threads.h"
 
@@ -17,13 +17,6 @@ const ConvKernels<T>& kernels() {
     return FD_TABLE(conv).f32;
   else
     return FD_TABLE(conv).f64;
-}
-template <class T>
-const MatmulKernels<T>& gemm() {
-  if constexpr (sizeof(T) == 4)
-    return FD_TABLE(matmul).f32;
-  else
-    return FD_TABLE(matmul).f64;
 }
 
 // Fewer chunks than this leave threads idle at the end.
@@ -87,7 +80,7 @@ Extent extent(const Conv<T>& v) {
 template <class T>
 void run_last(Conv<T> v) {
   const auto& ops = kernels<T>();
-  const auto& mm = gemm<T>();
+  const auto& mm = matmul_kernels<T>();
   flatten(v);
   const Extent e = extent(v);
   const bool padded = e.dy0 < 0 || e.dx0 < 0 || (v.P - 1) * v.stride_h + e.dy1 >= v.H ||
@@ -173,7 +166,7 @@ void run_last(Conv<T> v) {
 template <class T>
 void run_first(Conv<T> v) {
   const auto& ops = kernels<T>();
-  const auto& mm = gemm<T>();
+  const auto& mm = matmul_kernels<T>();
 
   flatten_image(v);
 
@@ -268,7 +261,7 @@ void run_first(Conv<T> v) {
 // full?
 template <class T>
 bool worth_turning(const Conv<T>& v) {
-  const int64_t lanes = gemm<T>().nr / 2, used = ceil_div(v.K, lanes) * lanes;
+  const int64_t lanes = matmul_kernels<T>().nr / 2, used = ceil_div(v.K, lanes) * lanes;
   return v.taps >= 4 && v.C >= 4 && v.xw == 1 && v.yq == 1 && 4 * v.K >= 3 * used;
 }
 
