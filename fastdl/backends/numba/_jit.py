@@ -61,7 +61,7 @@ class Intrinsic(Jitted):
     def _compile(self) -> Callable[..., Any]:
         from numba.extending import intrinsic
 
-        return intrinsic(self.function)  # type: ignore[no-any-return]
+        return intrinsic(self.function)
 
 
 def _cached(decorator: Any, function: FunctionType, *signatures: Any, **options: Any) -> Any:

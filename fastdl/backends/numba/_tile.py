@@ -74,7 +74,7 @@ def tile(context: Any, a: Any, at_a: Any, b: Any, at_b: Any, c: Any, at_c: Any, 
 
 
 @jit
-def _pack_panels(first, last, source, strides, inner, count, depth, width, packed):  # type: ignore[no-untyped-def]
+def _pack_panels(first, last, source, strides, inner, count, depth, width, packed):
     panels = (count + width - 1) // width
     for item in range(first, last):
         batch, begin = item // panels, item % panels * width
@@ -116,7 +116,7 @@ def nanoseconds(terms: float) -> float:
 
 
 @jit
-def store(c, at, width, y, start, row_stride, column_stride, rows, columns):  # type: ignore[no-untyped-def]
+def store(c, at, width, y, start, row_stride, column_stride, rows, columns):
     """The leading part of a tile into flat y."""
     for i in range(rows):
         begin = start + i * row_stride

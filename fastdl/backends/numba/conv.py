@@ -30,7 +30,7 @@ _CHUNK = 256  # pixels gathered at a time for dw: a panel that the first-level c
 
 
 @jit
-def _segment(pixel, count, r, s, geometry):  # type: ignore[no-untyped-def]
+def _segment(pixel, count, r, s, geometry):
     """What tap (r, s) meets of the outputs [pixel, pixel + count), up to the end of their row.
 
     The number of outputs; the [low, high) of them that meet the image; its row, and the column met
@@ -48,7 +48,7 @@ def _segment(pixel, count, r, s, geometry):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _gather(x, start, strides, channels, pixel, count, r, s, geometry, out, at, apart, step):  # type: ignore[no-untyped-def]
+def _gather(x, start, strides, channels, pixel, count, r, s, geometry, out, at, apart, step):
     """out[at + i * apart + j * step] = x̂[tap, pixel + j] of channel i from x[start] on."""
     done, along = 0, geometry[7] * strides[3]
     while done < count:
@@ -70,7 +70,7 @@ def _gather(x, start, strides, channels, pixel, count, r, s, geometry, out, at, 
 
 
 @jit
-def _scatter(c, width, channels, pixel, count, r, s, geometry, dx, start, strides):  # type: ignore[no-untyped-def]
+def _scatter(c, width, channels, pixel, count, r, s, geometry, dx, start, strides):
     """x̂[tap, pixel + j] of channel i from dx[start] on += c[i * width + j]."""
     done, along = 0, geometry[7] * strides[3]
     while done < count:
@@ -87,7 +87,7 @@ def _scatter(c, width, channels, pixel, count, r, s, geometry, dx, start, stride
 
 
 @jit
-def _outputs(first, last, x, w, bias, y, x_strides, y_strides, geometry, sizes):  # type: ignore[no-untyped-def]
+def _outputs(first, last, x, w, bias, y, x_strides, y_strides, geometry, sizes):
     groups, channels, filters, width = sizes
     taps, pixels = geometry[2] * geometry[3], geometry[4] * geometry[5]
     panels, tiles = (pixels + width - 1) // width, (filters + ROWS - 1) // ROWS
@@ -113,7 +113,7 @@ def _outputs(first, last, x, w, bias, y, x_strides, y_strides, geometry, sizes):
 
 
 @jit
-def _input_grads(first, last, g, w, dx, strides, geometry, sizes):  # type: ignore[no-untyped-def]
+def _input_grads(first, last, g, w, dx, strides, geometry, sizes):
     """An item is ROWS channels of an image; a tile is what one tap sends there."""
     groups, channels, filters, width = sizes
     taps, pixels = geometry[2] * geometry[3], geometry[4] * geometry[5]
@@ -140,7 +140,7 @@ def _input_grads(first, last, g, w, dx, strides, geometry, sizes):  # type: igno
 
 
 @jit
-def _weight_grads(first, last, x, g, dw, strides, geometry, sizes, images):  # type: ignore[no-untyped-def]
+def _weight_grads(first, last, x, g, dw, strides, geometry, sizes, images):
     groups, channels, filters, width = sizes
     taps, pixels = geometry[2] * geometry[3], geometry[4] * geometry[5]
     depth = channels * taps  # of y = w x̂; here the columns

@@ -20,7 +20,7 @@ _GROUP = 8  # tiles below each other in an item
 
 
 @jit
-def _products(first, last, a, b, bias, y, m, n, depth, width):  # type: ignore[no-untyped-def]
+def _products(first, last, a, b, bias, y, m, n, depth, width):
     tiles, panels = (m + ROWS - 1) // ROWS, (n + width - 1) // width
     groups = (tiles + _GROUP - 1) // _GROUP
     c = np.empty(ROWS * width, y.dtype)

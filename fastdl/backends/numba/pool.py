@@ -26,7 +26,7 @@ Window = tuple[int, int, int, int, int, int, int, int]
 
 
 @jit
-def _outputs(offset, stride, outputs, size):  # type: ignore[no-untyped-def]
+def _outputs(offset, stride, outputs, size):
     """The outputs [low, high) whose tap at j * stride + offset lies in [0, size)."""
     low = 0 if offset >= 0 else (-offset + stride - 1) // stride
     high = 0 if offset >= size else (size - offset + stride - 1) // stride
@@ -34,7 +34,7 @@ def _outputs(offset, stride, outputs, size):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _max_planes(first, last, x, y, window, lowest):  # type: ignore[no-untyped-def]
+def _max_planes(first, last, x, y, window, lowest):
     kh, kw, sh, sw, ph, pw, dh, dw = window
     channels, height, width = x.shape[1:]
     for p in range(first, last):
@@ -57,7 +57,7 @@ def _max_planes(first, last, x, y, window, lowest):  # type: ignore[no-untyped-d
 
 
 @jit
-def _maxima(image, i, window, lowest, best, place):  # type: ignore[no-untyped-def]
+def _maxima(image, i, window, lowest, best, place):
     """The maxima of row i of outputs and their places h * W + w: the first of equals, NaN wins."""
     kh, kw, sh, sw, ph, pw, dh, dw = window
     height, width = image.shape
@@ -84,7 +84,7 @@ def _maxima(image, i, window, lowest, best, place):  # type: ignore[no-untyped-d
 
 
 @jit
-def _max_index_planes(first, last, x, y, index, window, lowest):  # type: ignore[no-untyped-def]
+def _max_index_planes(first, last, x, y, index, window, lowest):
     channels = x.shape[1]
     for p in range(first, last):
         n, c = p // channels, p % channels
@@ -93,7 +93,7 @@ def _max_index_planes(first, last, x, y, index, window, lowest):  # type: ignore
 
 
 @jit
-def _max_backward_planes(first, last, g, x, dx, window, lowest):  # type: ignore[no-untyped-def]
+def _max_backward_planes(first, last, g, x, dx, window, lowest):
     channels, width = x.shape[1], x.shape[3]
     best = np.empty(g.shape[3], x.dtype)
     place = np.empty(g.shape[3], np.int64)
@@ -107,7 +107,7 @@ def _max_backward_planes(first, last, g, x, dx, window, lowest):  # type: ignore
 
 
 @jit
-def _avg_planes(first, last, x, y, window, rows, columns):  # type: ignore[no-untyped-def]
+def _avg_planes(first, last, x, y, window, rows, columns):
     kh, kw, sh, sw, ph, pw, _, _ = window
     channels, height, width = x.shape[1:]
     for p in range(first, last):
@@ -130,7 +130,7 @@ def _avg_planes(first, last, x, y, window, rows, columns):  # type: ignore[no-un
 
 
 @jit
-def _avg_backward_planes(first, last, g, dx, window, rows, columns):  # type: ignore[no-untyped-def]
+def _avg_backward_planes(first, last, g, dx, window, rows, columns):
     kh, kw, sh, sw, ph, pw, _, _ = window
     channels, height, width = dx.shape[1:]
     share = np.empty(g.shape[3], g.dtype)

@@ -23,7 +23,7 @@ def contestant(
     import jax
     import jax.numpy as jnp
 
-    simple = {
+    simple: dict[str, Callable[..., Any]] = {
         "matmul": jnp.matmul, "add": jnp.add, "mul": jnp.multiply, "div": jnp.divide,
         "relu": jax.nn.relu, "exp": jnp.exp, "log": jnp.log, "tanh": jnp.tanh,
         "sigmoid": jax.nn.sigmoid, "linear": lambda x, w, b=0.0: x @ w.T + b,
