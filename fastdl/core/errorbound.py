@@ -105,6 +105,13 @@ class Bounded:
         relative = np.minimum(self.error / np.abs(self.value), 1)
         return self._rounded(np.log(self.value), -np.log1p(-relative), 2 * FUNCTION_ULPS)
 
+    def sqrt(self) -> Bounded:
+        """√x: an error d of x becomes √x − √(x − d)."""
+        root = np.sqrt(self.value)
+        least = np.sqrt(np.maximum(self.value - self.error, 0))
+        carried = np.where(self.error > 0, self.error / (root + least), 0)
+        return self._rounded(root, carried)
+
     def where(self, mask: np.ndarray) -> Bounded:
         """The number where mask holds, an exact zero elsewhere."""
         return self._make(np.where(mask, self.value, 0), np.where(mask, self.error, 0))

@@ -6,9 +6,10 @@ from typing import Any
 
 from ..core.errors import ArgumentError
 from ..ops import softmax as ops
+from ..ops.elementwise import neg
 from ._face import cast_to, method
 
-__all__ = ["log_softmax"]
+__all__ = ["log_softmax", "softmax", "softmin"]
 
 
 @method
@@ -23,3 +24,26 @@ def log_softmax(
     if dim is None:
         raise ArgumentError("log_softmax: dim: got None, want an int")
     return ops.log_softmax(cast_to(input, dtype), dim=dim, out=out)
+
+
+@method
+def softmax(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None, *, out: Any = None
+) -> Any:
+    """exp(input) / Σ exp(input) along dim, without overflow.
+
+    `dtype` casts the input first. Raises ArgumentError without dim (torch guesses one and warns),
+    IndexRangeError for a dim out of range. As torch.nn.functional.softmax.
+    """
+    if dim is None:
+        raise ArgumentError("softmax: dim: got None, want an int")
+    return ops.softmax(cast_to(input, dtype), dim=dim, out=out)
+
+
+def softmin(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None, *, out: Any = None
+) -> Any:
+    """Softmax of −input. As torch.nn.functional.softmin."""
+    if dim is None:
+        raise ArgumentError("softmin: dim: got None, want an int")
+    return ops.softmax(neg(cast_to(input, dtype)), dim=dim, out=out)

@@ -1,14 +1,32 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import (
+    attention,
+    conv,
+    elementwise,
+    embed,
+    loss,
+    matmul,
+    norm,
+    optim,
+    pool,
+    random,
+    reduce,
+    shape,
+    softmax,
+)
 
 __all__ = [
+    "attention",
     "conv",
     "elementwise",
+    "embed",
     "loss",
     "matmul",
+    "norm",
     "optim",
     "pool",
+    "random",
     "reduce",
     "shape",
     "softmax",
