@@ -8,7 +8,7 @@ fastdl bench matmul --vs numpy      # race them (shell)
 
 from typing import Any
 
-from . import _native, autograd, backends, core, functional, nn, ops, optim
+from . import _native, autograd, backends, core, cuda, functional, nn, ops, optim
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
 from .core import errors
 from .core.config import (
@@ -22,10 +22,12 @@ from .core.devices import Device as device
 from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_type, uint8
 from .core.memory import empty_cache
 from .core.random import manual_seed
+from .creation import *
 from .dispatch import explain
 from .functional import *  # torch keeps its functions at the top too
+from .serialization import load, save
 from .spec import kernel
-from .tensor import Parameter, Tensor, from_numpy, tensor
+from .tensor import Parameter, Tensor
 from .version import __version__
 
 bool = bool_  # torch's name
