@@ -229,17 +229,24 @@ _MAX_CASES = (
         (1, 3, 11, 12),
         {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True},
     ),
+    # A dilated window steps over an axis shorter than the dilation; it is then the only one there.
+    ("stepped over", (1, 3, 2, 2), {"kernel_size": 2, "padding": 1, "dilation": 3}),
     (
-        "windows that cover nothing",
-        (1, 3, 3, 1),
-        {"kernel_size": (4, 6), "stride": 1, "padding": (2, 3), "dilation": (2, 1)},
+        "rows stepped over",
+        (2, 17, 2, 9),
+        {"kernel_size": (2, 3), "stride": 1, "padding": 1, "dilation": (3, 1)},
     ),
-    ("nothing in any window", (1, 3, 2, 2), {"kernel_size": 2, "padding": 1, "dilation": 3}),
-    ("rows stepped over", (2, 17, 2, 9), {"kernel_size": (3, 2), "padding": 1, "dilation": (3, 1),
-                                          "stride": 1}),
-    ("columns stepped over", (2, 17, 9, 1), {"kernel_size": (2, 6), "padding": (1, 3),
-                                             "dilation": (1, 3), "stride": (2, 1),
-                                             "ceil_mode": True}),
+    (
+        "columns stepped over",
+        (2, 17, 9, 1),
+        {
+            "kernel_size": (2, 3),
+            "stride": (2, 3),
+            "padding": 1,
+            "dilation": (1, 2),
+            "ceil_mode": True,
+        },
+    ),
 )
 _PADDED = {"kernel_size": 3, "stride": 2, "padding": 1}
 _AVG_CASES = (
