@@ -32,9 +32,18 @@ _sequence = itertools.count()
 
 
 class no_grad(ContextDecorator):  # noqa: N801 (torch's name)
-    """Within it nothing is recorded; works as `with no_grad():` and as a decorator."""
+    """Within it nothing is recorded: `with no_grad():`, or `@no_grad()` or `@no_grad` above a
+    function."""
 
     _state = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        """A context, or the function itself decorated."""
+        new = super().__new__(cls)
+        if function is None:
+            return new
+        new.__init__()  # type: ignore[misc]
+        return new(function)
 
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
@@ -202,6 +211,8 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
     from .tensor import Tensor
 
     if not any(isinstance(a, Tensor) for a in arrays):
+        if _has_tensor(out):
+            return _run_into(spec, arrays, options, out, False)
         return dispatch.run(spec, arrays, options, out)
     for a in arrays:
         if isinstance(a, Tensor):
@@ -223,6 +234,12 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
     if tracked:
         record(spec, arrays, options, tensors)
     return tensors if isinstance(result, tuple) else tensors[0]
+
+
+def _has_tensor(out: Any) -> bool:
+    from .tensor import Tensor
+
+    return any(isinstance(o, Tensor) for o in (out if isinstance(out, tuple) else (out,)))
 
 
 def record(
