@@ -611,3 +611,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+autograd.Tensor = Tensor  # type: ignore[misc]
