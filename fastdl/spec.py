@@ -119,10 +119,30 @@ class Bools:
 
 
 @dataclass(frozen=True)
+class Within:
+    """A sample's float array with numbers from low to high: what it is filled with, folded there.
+
+    |v| / (1 + |v|) of what the checker fills in, so 0, denormals and infinities reach the ends.
+    """
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+    def fold(self, values: np.ndarray) -> np.ndarray:
+        """The numbers within the range; NaN becomes its middle."""
+        with np.errstate(all="ignore"):
+            part = np.abs(values)
+            part = np.where(np.isinf(part), 1, part / (1 + part))
+            part = np.where(np.isnan(part), 0.5, part)
+            return np.asarray(self.low + (self.high - self.low) * part).astype(values.dtype)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, or a Python scalar.
+    An array may also be None (a missing optional one), Ints, Bools, Within, or a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -144,6 +164,8 @@ class Sample:
             return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
+        if isinstance(a, Within):
+            return a.fold(self._make(a.shape, rng, dtype, fill))
         if not isinstance(a, tuple):
             return a
         if self.channels_last and len(a) == 4:

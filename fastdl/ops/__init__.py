@@ -1,13 +1,14 @@
 """The ops: one module a family, which declares the family's OpSpecs."""
 
 from ..spec import OPS
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import conv, elementwise, loss, loss_pointwise, matmul, optim, pool, reduce, shape, softmax
 
 __all__ = [
     "OPS",
     "conv",
     "elementwise",
     "loss",
+    "loss_pointwise",
     "matmul",
     "optim",
     "pool",
