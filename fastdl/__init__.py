@@ -22,10 +22,11 @@ from .core.devices import Device as device
 from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_type, uint8
 from .core.memory import empty_cache
 from .core.random import manual_seed
+from .creation import *
 from .dispatch import explain
 from .functional import *  # torch keeps its functions at the top too
 from .spec import kernel
-from .tensor import Parameter, Tensor, from_numpy, tensor
+from .tensor import Parameter, Tensor
 from .version import __version__
 
 bool = bool_  # torch's name

@@ -8,6 +8,8 @@ from typing import Any
 from ..core.errors import IndexRangeError
 from .module import Module
 
+__all__ = ["Sequential"]
+
 
 class Sequential(Module):
     """Runs modules one after the other. Takes modules, or one dict of name -> module."""

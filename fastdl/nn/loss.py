@@ -8,6 +8,8 @@ from .. import functional as F
 from ..tensor import Tensor
 from .module import Module
 
+__all__ = ["CrossEntropyLoss"]
+
 
 class CrossEntropyLoss(Module):
     """Cross entropy of logits x[N, C, ...] and classes target[N, ...]; see functional."""

@@ -12,6 +12,8 @@ from ..core.dtypes import NAMES, as_dtype, is_float, name_of
 from ..core.errors import DTypeError, ShapeError, StateError
 from ..tensor import Parameter, Tensor
 
+__all__ = ["Module"]
+
 
 class IncompatibleKeys(NamedTuple):
     """What `load_state_dict` found on one side only."""
