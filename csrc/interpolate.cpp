@@ -16,6 +16,7 @@ namespace fd {
 namespace {
 
 constexpr int kAxes = 3;                   // spatial ones; a missing one has size 1
+constexpr int64_t kMostChannels = 1024;    // of a channels-last chunk
 constexpr double kChunkBytes = 256 << 10;  // of the intermediate arrays of a chunk
 
 template <class T>
@@ -88,10 +89,11 @@ struct Job {
       if (axis[a].in > 1 || axis[a].out > 1) return a;
     return kAxes - 1;
   }
-  // Those that are mixed, shrinking ones before growing ones.
+  // Those that are mixed, shrinking ones before growing ones, and inner ones first: the last pass
+  // is the largest, and its runs are then the longest.
   std::vector<int> passes() const {
     std::vector<int> order;
-    for (int a = 0; a < kAxes; ++a)
+    for (int a = kAxes - 1; a >= 0; --a)
       if (axis[a].mixed) order.push_back(a);
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
       return axis[a].out * axis[b].in < axis[b].out * axis[a].in;
@@ -123,7 +125,7 @@ void run(const Job<T>& job) {
 
   // A chunk is a block of channels (a register of planes, if they have to be transposed) of a band.
   const int64_t bands_in = job.axis[band_axis].in, bands_out = job.axis[band_axis].out;
-  const int64_t across = job.last ? std::min<int64_t>(job.channels, 4 * ops.lanes) : ops.lanes;
+  const int64_t across = job.last ? std::min(job.channels, kMostChannels) : ops.lanes;
   const int64_t blocks = (job.channels + across - 1) / across;
   const double image = double(across) * double(2 * in + 2 * out) * sizeof(T);
   const int64_t wanted = std::min<int64_t>(int64_t(image / kChunkBytes) + 1, bands_out);

@@ -57,7 +57,9 @@ def _shape(
     if bias is not None:
         checks.shape(NAME, "bias", bias, (channels,))
     size = transposed_size(NAME, plane(x), plane(w), **options)
-    return Plan((Out((x.shape[0], channels, *size), dtype, is_channels_last(x)),), (x, w, bias), options)
+    return Plan(
+        (Out((x.shape[0], channels, *size), dtype, is_channels_last(x)),), (x, w, bias), options
+    )
 
 
 def transposed_size(
@@ -125,9 +127,7 @@ def _terms(
     return w.shape[0] // groups * math.prod(taps) + (bias is not None)
 
 
-def _cost(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: Any
-) -> Cost:
+def _cost(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: Any) -> Cost:
     (y,) = _shape(x, w, bias, **options).outputs
     size = math.prod(y.shape)
     moved = x.nbytes + w.nbytes + size * x.itemsize + (0 if bias is None else bias.nbytes)

@@ -1,14 +1,28 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import (
+    conv,
+    elementwise,
+    interpolate,
+    loss,
+    matmul,
+    optim,
+    pool,
+    pool_adaptive,
+    reduce,
+    shape,
+    softmax,
+)
 
 __all__ = [
     "conv",
     "elementwise",
+    "interpolate",
     "loss",
     "matmul",
     "optim",
     "pool",
+    "pool_adaptive",
     "reduce",
     "shape",
     "softmax",
