@@ -120,8 +120,39 @@ def transposed_table(
     table = axis_table(inputs, outputs, mode, align_corners, scale)
     if table is None:
         return None
+    return _transposed(table, inputs)
+
+
+def _transposed(table: Table, inputs: int) -> Table:
     order = np.argsort(table.source, kind="stable")
-    row = np.repeat(np.arange(outputs, dtype=np.int64), np.diff(table.first))
+    row = np.repeat(np.arange(len(table.first) - 1, dtype=np.int64), np.diff(table.first))
     count = np.bincount(table.source, minlength=inputs)
     first = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
     return Table(first, row[order], table.weight[order])
+
+
+@lru_cache(256)
+def padded_source(inputs: int, before: int, after: int, mode: str) -> np.ndarray:
+    """For each element of an axis padded by 'reflect', 'replicate' or 'circular', its input's
+    place."""
+    place = np.arange(-before, inputs + after, dtype=np.int64)
+    if mode == "replicate":
+        return np.clip(place, 0, inputs - 1)
+    if mode == "circular":
+        return place % inputs
+    return inputs - 1 - np.abs(inputs - 1 - np.abs(place))
+
+
+def padded_tables(
+    input_size: tuple[int, ...], padding: tuple[tuple[int, int], ...], mode: str, backward: bool
+) -> list[Table | None]:
+    """The tables of spatial axes padded so, or of the gradient: sums of what came of each input."""
+    tables: list[Table | None] = []
+    for inputs, (before, after) in zip(input_size, padding, strict=True):
+        source = padded_source(inputs, before, after, mode)
+        table = _from_taps(source[:, None], np.ones((len(source), 1)))
+        if not (before or after):
+            tables.append(None)
+        else:
+            tables.append(_transposed(table, inputs) if backward else table)
+    return tables

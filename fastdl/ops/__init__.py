@@ -13,6 +13,7 @@ from . import (
     pool_adaptive,
     reduce,
     shape,
+    shape_pad,
     softmax,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "pool_adaptive",
     "reduce",
     "shape",
+    "shape_pad",
     "softmax",
 ]

@@ -11,6 +11,7 @@ from . import (
     pool_adaptive,
     reduce,
     shape,
+    shape_pad,
     softmax,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "pool_adaptive",
     "reduce",
     "shape",
+    "shape_pad",
     "softmax",
 ]

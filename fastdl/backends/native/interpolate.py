@@ -24,9 +24,10 @@ def _prepared(
     return tuple(t and tuple(t.of_dtype(dtype)) for t in made)  # type: ignore[misc]
 
 
-def _resample(
-    x: np.ndarray, mixtures: Sequence[Any], size: Sequence[int], last: bool, out: Any
+def resample(
+    x: np.ndarray, mixtures: Sequence[Any], size: Sequence[int], last: bool, out: Any = None
 ) -> np.ndarray:
+    """x[N,C,...] with every spatial axis mixed, as [N,C,*size] in a memory format."""
     y = empty((*x.shape[:2], *size), x.dtype, last)
     flat = x.transpose(0, 2, 3, 1) if last else x
     if not flat.flags.c_contiguous:
@@ -47,7 +48,7 @@ def interpolate(
 ) -> np.ndarray:  # fmt: skip
     """x[N,C,...] -> y[N,C,*size]."""
     mixtures = _prepared(x.dtype, False, x.shape[2:], size, mode, align_corners, scale_factor)
-    return _resample(x, mixtures, size, is_channels_last(x), out)
+    return resample(x, mixtures, size, is_channels_last(x), out)
 
 
 @kernel("interpolate_backward", backend="native", out=True)
@@ -58,4 +59,4 @@ def interpolate_backward(
 ) -> np.ndarray:  # fmt: skip
     """g[N,C,...] -> dx[N,C,*input_size], with the tables transposed."""
     mixtures = _prepared(g.dtype, True, input_size, g.shape[2:], mode, align_corners, scale_factor)
-    return _resample(g, mixtures, input_size, channels_last, out)
+    return resample(g, mixtures, input_size, channels_last, out)

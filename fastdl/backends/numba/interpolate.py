@@ -31,9 +31,10 @@ def _mix(start, stop, x, inputs, inner, first, index, weight, y):
                 y[to + j] += weight[k] * x[at + j]
 
 
-def _mixed(
+def mixed(
     x: np.ndarray, mixtures: Sequence[Table | None], size: Sequence[int], last: bool
 ) -> np.ndarray:
+    """x[N,C,...] with every spatial axis mixed, as [N,C,*size] in a memory format."""
     y = dense(x, last)
     start = 1 if last else 2
     for axis, (table, n) in enumerate(zip(mixtures, size, strict=True), start):
@@ -52,7 +53,7 @@ def _mixed(
 @kernel("interpolate", backend="numba")
 def interpolate(x: np.ndarray, *, size: Any, **options: Any) -> np.ndarray:
     """x[N,C,...] -> y[N,C,*size]."""
-    return _mixed(x, tables(x.shape[2:], size, **options), size, is_channels_last(x))
+    return mixed(x, tables(x.shape[2:], size, **options), size, is_channels_last(x))
 
 
 @kernel("interpolate_backward", backend="numba")
@@ -61,4 +62,4 @@ def interpolate_backward(
 ) -> np.ndarray:
     """g[N,C,...] -> dx[N,C,*input_size]."""
     mixtures = transposed_tables(input_size, g.shape[2:], **options)
-    return _mixed(g, mixtures, input_size, channels_last)
+    return mixed(g, mixtures, input_size, channels_last)
