@@ -3,6 +3,7 @@
 from ..spec import OPS
 from . import (
     conv,
+    conv_3d,
     conv_transpose,
     elementwise,
     interpolate,
@@ -20,6 +21,7 @@ from . import (
 __all__ = [
     "OPS",
     "conv",
+    "conv_3d",
     "conv_transpose",
     "elementwise",
     "interpolate",

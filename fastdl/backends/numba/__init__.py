@@ -2,6 +2,7 @@
 
 from . import (
     conv,
+    conv_3d,
     elementwise,
     interpolate,
     loss,
@@ -17,6 +18,7 @@ from . import (
 
 __all__ = [
     "conv",
+    "conv_3d",
     "elementwise",
     "interpolate",
     "loss",

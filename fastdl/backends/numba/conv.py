@@ -179,7 +179,9 @@ def _flat(a: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     return dense(a, last).reshape(-1), strides
 
 
-def _geometry(size: Pair, kernel_size: Pair, outputs: Pair, options: dict[str, Any]) -> Any:
+def _geometry(
+    size: Pair, kernel_size: Pair, outputs: tuple[int, ...], options: dict[str, Any]
+) -> Any:
     (top, _), (left, _) = options["padding"]
     return (*size, *kernel_size, *outputs, *options["stride"], *options["dilation"], top, left)
 
