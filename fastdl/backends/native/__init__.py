@@ -1,15 +1,33 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import (
+    conv,
+    conv_3d,
+    elementwise,
+    interpolate,
+    loss,
+    matmul,
+    optim,
+    pool,
+    pool_adaptive,
+    reduce,
+    shape,
+    shape_pad,
+    softmax,
+)
 
 __all__ = [
     "conv",
+    "conv_3d",
     "elementwise",
+    "interpolate",
     "loss",
     "matmul",
     "optim",
     "pool",
+    "pool_adaptive",
     "reduce",
     "shape",
+    "shape_pad",
     "softmax",
 ]
