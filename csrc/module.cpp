@@ -15,6 +15,7 @@ void bind_elementwise(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
 void bind_shape(py::module_& m);
+void bind_rnn(py::module_& m);
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
@@ -33,4 +34,5 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_matmul(m);
   fd::bind_pool(m);
   fd::bind_shape(m);
+  fd::bind_rnn(m);
 }

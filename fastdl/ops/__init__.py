@@ -1,7 +1,7 @@
 """The ops: one module a family, which declares the family's OpSpecs."""
 
 from ..spec import OPS
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import conv, elementwise, loss, matmul, optim, pool, reduce, rnn, shape, softmax
 
 __all__ = [
     "OPS",
@@ -12,6 +12,7 @@ __all__ = [
     "optim",
     "pool",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]

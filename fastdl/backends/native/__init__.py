@@ -1,6 +1,6 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import conv, elementwise, loss, matmul, optim, pool, reduce, rnn, shape, softmax
 
 __all__ = [
     "conv",
@@ -10,6 +10,7 @@ __all__ = [
     "optim",
     "pool",
     "reduce",
+    "rnn",
     "shape",
     "softmax",
 ]
