@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import autograd, dispatch
-from .backends.reference.shape import assign
+from . import autograd, in_place
 from .core import devices
-from .core.dtypes import NAMES, as_dtype, can_cast, is_float, name_of, scalar_dtype
+from .core.dtypes import as_dtype, is_float
 from .core.errors import (
     ArgumentError,
     AutogradError,
@@ -18,7 +17,6 @@ from .core.errors import (
     ShapeError,
     UnsupportedError,
 )
-from .ops.shape import canonical_index
 from .spec import OPS
 
 _OFF_TAPE = -1  # the view version of what `detach` made: no history, so none that can grow stale
@@ -76,6 +74,10 @@ class Tensor:
         self.grad: Tensor | None = None
         if requires_grad:
             self.requires_grad_()
+
+    if TYPE_CHECKING:  # the methods that functional/_face.py adds: one for each of its functions
+
+        def __getattr__(self, name: str) -> Any: ...
 
     # --- making Tensors inside -----------------------------------------------------------------
 
@@ -170,7 +172,20 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """The dimensions in reverse order, as a view."""
-        return self.permute(*reversed(range(self.ndim)))
+        return OPS["permute"](self, dims=tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions swapped, as a view."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT: got {self.ndim} dimensions, want at least 2")
+        order = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
+        return OPS["permute"](self, dims=order)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Does the storage live on a GPU?"""
+        return self.device.type == "cuda"
 
     @property
     def grad_fn(self) -> autograd.Node | None:
@@ -230,6 +245,34 @@ class Tensor:
         """The number of elements."""
         return self._array.size
 
+    nelement = numel
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The steps between neighbours along each dimension (or one), counted in elements."""
+        steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def element_size(self) -> int:
+        """The bytes of an element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self._array.nbytes
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._array.ctypes.data
+
+    def is_floating_point(self) -> bool:
+        """Is the dtype a float one?"""
+        return is_float(self.dtype)
+
+    def is_contiguous(self, memory_format: str | None = None) -> bool:
+        """Is it C-contiguous, or NHWC in memory for memory_format='channels_last'?"""
+        return self.contiguous(memory_format) is self
+
     def __len__(self) -> int:
         if not self.ndim:
             raise DTypeError("len() of a 0-d tensor")
@@ -260,6 +303,16 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """A DLPack capsule that shares storage (stream, max_version, dl_device and copy as given).
+
+        AutogradError if the tensor requires grad; BufferError for what DLPack cannot say.
+        """
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
 
     def item(self) -> Any:
         """The one element as a Python number."""
@@ -317,10 +370,20 @@ class Tensor:
 
     # --- dtype and device ----------------------------------------------------------------------
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: Any = False,
+        copy: Any = False,
+        memory_format: str | None = None,
+    ) -> Tensor:
         """Casts and moves: `.to(dtype)`, `.to(device)`, `.to(device, dtype)`, `.to(other)`.
 
-        Returns the tensor itself where nothing changes. DeviceError names what 'cuda' is missing.
+        Returns the tensor itself where nothing changes, unless `copy`; `memory_format` is that of
+        `contiguous`; `non_blocking` changes nothing on a CPU. DeviceError names what 'cuda' is
+        missing.
         """
         for a in args:
             if isinstance(a, Tensor):
@@ -335,9 +398,16 @@ class Tensor:
         if target != self.device:
             devices.require_cuda(target)
             raise UnsupportedError(f"device {target}: Tensors on CUDA have no kernels yet")
-        if dtype is None or as_dtype(dtype) == self.dtype:
-            return self
-        return OPS["cast"](self, dtype=as_dtype(dtype).name)
+        result = self
+        if dtype is not None and as_dtype(dtype) != self.dtype:
+            result = OPS["cast"](self, dtype=as_dtype(dtype).name)
+        if memory_format is not None and self.ndim == 4:
+            result = result.contiguous(memory_format)
+        return result.clone() if copy and result is self else result
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Cast to another tensor's dtype."""
+        return self.to(other)
 
     def cpu(self) -> Tensor:
         """The tensor on the CPU."""
@@ -430,83 +500,17 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    def relu(self) -> Tensor:
-        """max(x, 0)."""
-        return OPS["relu"](self)
-
-    def exp(self) -> Tensor:
-        """The exponential of each element."""
-        return OPS["exp"](self)
-
-    def log(self) -> Tensor:
-        """The natural logarithm of each element."""
-        return OPS["log"](self)
-
-    def tanh(self) -> Tensor:
-        """The hyperbolic tangent of each element."""
-        return OPS["tanh"](self)
-
-    def sigmoid(self) -> Tensor:
-        """1 / (1 + exp(−x))."""
-        return OPS["sigmoid"](self)
-
-    # --- reductions ----------------------------------------------------------------------------
-
-    def sum(self, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The sum over some dimensions (all for None)."""
-        return OPS["sum"](self, dim=dim, keepdim=keepdim)
-
-    def mean(self, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The mean over some dimensions (all for None)."""
-        return OPS["mean"](self, dim=dim, keepdim=keepdim)
-
-    def amax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """The maximum over some dimensions (all for None)."""
-        return OPS["amax"](self, dim=dim, keepdim=keepdim)
-
-    def max(self, dim: Any = None, keepdim: Any = False) -> Any:
-        """The maximum of all elements; with `dim`, (values, indices) along it."""
-        if dim is None:
-            return self.amax()
-        from .functional import max
-
-        return max(self, dim, keepdim)
-
-    def argmax(self, dim: Any = None, keepdim: Any = False) -> Tensor:
-        """Where the maximum is, in the flattened tensor or along `dim`."""
-        return OPS["argmax"](self, dim=dim, keepdim=keepdim)
-
     # --- shape ---------------------------------------------------------------------------------
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in another shape (one size may be −1); a view where NumPy can."""
-        return OPS["reshape"](self, shape=_sizes(shape))
 
     def view(self, *shape: Any) -> Tensor:
         """As `reshape`, but ShapeError where a view is impossible."""
-        result = self.reshape(*shape)
+        result = OPS["reshape"](self, shape=_sizes(shape))
         if self._array.size and not np.may_share_memory(result._array, self._array):
             raise ShapeError(
                 f"view: strides {self._array.strides} of shape {self.shape} allow no view of shape"
                 f" {_sizes(shape)}; use reshape"
             )
         return result
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:  # type: ignore[valid-type]
-        """Joins the dimensions from start_dim to end_dim."""
-        from .functional import flatten
-
-        return flatten(self, start_dim, end_dim)
-
-    def permute(self, *dims: Any) -> Tensor:
-        """A view with the dimensions in another order."""
-        return OPS["permute"](self, dims=_sizes(dims))
-
-    def transpose(self, dim0: Any, dim1: Any) -> Tensor:
-        """A view with two dimensions swapped."""
-        from .functional import transpose
-
-        return transpose(self, dim0, dim1)
 
     def t(self) -> Tensor:
         """The transpose of a tensor of at most two dimensions."""
@@ -533,69 +537,24 @@ class Tensor:
         return OPS["copy"](self, channels_last=last)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return OPS["getitem"](self, index=_plain_index(index))
+        return OPS["getitem"](self, index=in_place.plain_index(index))
 
     # --- in place ------------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        index = canonical_index("setitem", _plain_index(index), self.shape)
-        if not isinstance(value, Tensor):
-            value = _assignable(value, self.dtype)
-        elif value.dtype != self.dtype:
-            value = value.to(self.dtype)
-
-        def write(array: np.ndarray, new: Any) -> None:
-            assign(array, new, index=index)
-
-        self._in_place("setitem", (value,), {"index": index}, write)
+        in_place.set_item(self, index, value)
 
     def __iadd__(self, other: Any) -> Tensor:
-        return self.add_(other)
+        return in_place.run(self, "add", (other,))
 
     def __isub__(self, other: Any) -> Tensor:
-        return self.sub_(other)
+        return in_place.run(self, "sub", (other,))
 
     def __imul__(self, other: Any) -> Tensor:
-        return self.mul_(other)
+        return in_place.run(self, "mul", (other,))
 
     def __itruediv__(self, other: Any) -> Tensor:
-        return self.div_(other)
-
-    def add_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self += alpha · other."""
-        from .functional import scaled
-
-        return self._in_place("add", (other if alpha == 1 else scaled("add", self, other, alpha),))
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor:
-        """self -= alpha · other."""
-        from .functional import scaled
-
-        return self._in_place("sub", (other if alpha == 1 else scaled("sub", self, other, alpha),))
-
-    def mul_(self, other: Any) -> Tensor:
-        """self *= other."""
-        return self._in_place("mul", (other,))
-
-    def div_(self, other: Any) -> Tensor:
-        """self /= other."""
-        return self._in_place("div", (other,))
-
-    def relu_(self) -> Tensor:
-        """relu in place."""
-        return self._in_place("relu", ())
-
-    def exp_(self) -> Tensor:
-        """exp in place."""
-        return self._in_place("exp", ())
-
-    def tanh_(self) -> Tensor:
-        """tanh in place."""
-        return self._in_place("tanh", ())
-
-    def sigmoid_(self) -> Tensor:
-        """sigmoid in place."""
-        return self._in_place("sigmoid", ())
+        return in_place.run(self, "div", (other,))
 
     def copy_(self, other: Any) -> Tensor:
         """Overwrites all elements, broadcasting and casting `other`."""
@@ -611,83 +570,11 @@ class Tensor:
         """Overwrites all elements with zero."""
         return self.fill_(0)
 
-    def _in_place(
-        self,
-        name: str,
-        others: tuple[Any, ...],
-        options: dict[str, Any] | None = None,
-        write: Callable[[np.ndarray, Any], None] | None = None,
-    ) -> Tensor:
-        """Runs op `name` on (self, *others) into this tensor's storage and rebases its history."""
-        spec, options = OPS[name], options or {}
-        recording = autograd.is_grad_enabled()
-        self._check_fresh(f"{name} in place")
-        if recording and self._requires_grad and self._grad_fn is None:
-            raise AutogradError(
-                f"{name} in place: the tensor is a leaf that requires grad; use no_grad() or an"
-                " operation that makes a new tensor"
-            )
-        tracked = recording and (
-            self._requires_grad or any(isinstance(o, Tensor) and o.requires_grad for o in others)
-        )
-        if tracked and self._base is not None:
-            raise UnsupportedError(
-                f"{name} in place on a view of a tensor that requires grad; change that tensor"
-            )
-        if tracked and not is_float(self.dtype):
-            raise AutogradError(f"{name} in place: an integer tensor cannot require grad")
-        values = tuple(o._array if isinstance(o, Tensor) else o for o in others)
-        plan = dispatch.make_plan(spec, (self._array, *values), options)
-        if plan.outputs[0].shape != self.shape:
-            raise ShapeError(
-                f"{name} in place: the result has shape {plan.outputs[0].shape}, the tensor"
-                f" {self.shape}"
-            )
-        if not can_cast(plan.outputs[0].dtype, self.dtype):
-            raise DTypeError(
-                f"{name} in place: the result has dtype {plan.outputs[0].dtype}, the tensor"
-                f" {self.dtype}"
-            )
-        if not self._array.flags.writeable:
-            raise ArgumentError(f"{name} in place: the tensor's storage is read-only")
-        node = None
-        if tracked:
-            before = Tensor._wrap(self._array)
-            before._counter, before._grad_fn = self._counter, self._grad_fn
-            before._requires_grad = self._requires_grad
-            node = autograd.Node(spec, (before, *others), plan.options)
-            node.save_inputs((before, *others))
-        if write is not None:
-            write(self._array, values[0])
-        else:
-            dispatch.write_in_place(spec, plan, self._array)
-        self._counter.value += 1
-        if node is not None:
-            node.save_outputs((self,))
-            self._attach((node, 0))
-        return self
-
 
 def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _assignable(value: Any, dtype: np.dtype) -> np.ndarray:
-    """A number, an array or nested lists of numbers as an array of a Tensor's dtype."""
-    try:
-        if isinstance(value, (bool, int, float)):
-            return np.asarray(value, dtype)
-        array = np.asarray(value)
-    except (OverflowError, ValueError) as error:  # out of range, or lists of different lengths
-        raise ArgumentError(f"setitem: value: got {value!r} for {dtype}: {error}") from None
-    if name_of(array.dtype) not in NAMES:
-        raise DTypeError(
-            f"setitem: value: got {type(value).__name__} of dtype {array.dtype}, want numbers of"
-            f" one of {', '.join(NAMES)}"
-        )
-    return array.astype(dtype)
 
 
 def _binary(name: str, a: Any, b: Any) -> Any:
@@ -702,20 +589,6 @@ def _sizes(values: Sequence[Any]) -> tuple[int, ...]:
     if len(values) == 1 and isinstance(values[0], (tuple, list)):
         return tuple(values[0])
     return tuple(values)
-
-
-def _plain_index(index: Any) -> Any:
-    """An index whose Tensors have become arrays.
-
-    Arrays are copied: backward reads them, and nobody may have changed them by then.
-    """
-    if isinstance(index, Tensor):
-        return index._array.copy()
-    if isinstance(index, np.ndarray):
-        return index.copy()
-    if isinstance(index, tuple):
-        return tuple(_plain_index(i) for i in index)
-    return index
 
 
 class Parameter(Tensor):
@@ -740,19 +613,4 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
-def tensor(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A new Tensor with a copy of `data`: numbers, nested lists, an array or a Tensor."""
-    if isinstance(data, Tensor):
-        data = data._array
-    if isinstance(data, np.ndarray):
-        data = np.array(data)
-    elif isinstance(data, (bool, int, float)) and dtype is None:
-        dtype = scalar_dtype(data)
-    return Tensor(data, dtype, device, requires_grad)
-
-
-def from_numpy(array: np.ndarray) -> Tensor:
-    """A Tensor that shares the array's storage; DTypeError for anything but a NumPy array."""
-    if not isinstance(array, np.ndarray):
-        raise DTypeError(f"from_numpy: got {type(array).__name__}, want a NumPy array")
-    return Tensor(array)
+autograd.Tensor = Tensor  # type: ignore[misc]

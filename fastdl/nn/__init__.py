@@ -1,30 +1,18 @@
 """Layers under torch.nn's names; `fastdl.nn.functional` is `fastdl.functional`."""
 
+import sys
+
 from .. import functional
 from ..tensor import Parameter
 from . import init
-from .container import Sequential
-from .conv import Conv2d
-from .elementwise import ReLU, Sigmoid, Tanh
-from .loss import CrossEntropyLoss
-from .matmul import Linear
-from .module import Module
-from .pool import AvgPool2d, MaxPool2d
-from .shape import Flatten
+from .container import *
+from .conv import *
+from .elementwise import *
+from .loss import *
+from .matmul import *
+from .module import *
+from .pool import *
+from .shape import *
 
-__all__ = [
-    "AvgPool2d",
-    "Conv2d",
-    "CrossEntropyLoss",
-    "Flatten",
-    "Linear",
-    "MaxPool2d",
-    "Module",
-    "Parameter",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Tanh",
-    "functional",
-    "init",
-]
+# So that `import fastdl.nn.functional as F` works, as in torch.
+sys.modules[f"{__name__}.functional"] = functional

@@ -14,6 +14,8 @@ from ..tensor import Parameter
 from . import init
 from .module import Module
 
+__all__ = ["Conv2d"]
+
 
 class Conv2d(Module):
     """2-D convolution (cross-correlation) of x[N, C, H, W]; see functional.conv2d.

@@ -12,6 +12,8 @@ from ..tensor import Parameter
 from . import init
 from .module import Module
 
+__all__ = ["Linear"]
+
 
 class Linear(Module):
     """y = x·Wᵀ + b on the last dimension; weight (out_features, in_features), bias (out_features).

@@ -7,6 +7,8 @@ from typing import Any
 from .. import functional as F
 from .module import Module
 
+__all__ = ["AvgPool2d", "MaxPool2d"]
+
 
 class MaxPool2d(Module):
     """Maximum over windows of x[N, C, H, W]; see functional.max_pool2d."""

@@ -7,6 +7,8 @@ from typing import Any
 from .. import functional as F
 from .module import Module
 
+__all__ = ["Flatten"]
+
 
 class Flatten(Module):
     """Joins the dimensions from start_dim to end_dim."""

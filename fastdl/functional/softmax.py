@@ -1,0 +1,33 @@
+"""Softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.dtypes import is_float
+from ..core.errors import ArgumentError
+from ..core.shapes import normalize_dim
+from ..ops import softmax as ops
+from ..ops.elementwise import copy
+from ._face import cast_to, method
+
+__all__ = ["log_softmax"]
+
+
+@method
+def log_softmax(
+    input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None, *, out: Any = None
+) -> Any:
+    """input − log Σ exp(input) along dim, without overflow.
+
+    `dtype` casts the input first. Raises ArgumentError without dim (torch guesses one and warns),
+    IndexRangeError for a dim out of range, DTypeError for integers (an array of none of them is
+    its own result). As torch.nn.functional.log_softmax.
+    """
+    if dim is None:
+        raise ArgumentError("log_softmax: dim: got None, want an int")
+    x = cast_to(input, dtype)
+    if out is None and 0 in getattr(x, "shape", ()) and not is_float(x.dtype):
+        normalize_dim("log_softmax", dim, len(x.shape))
+        return copy(x)
+    return ops.log_softmax(x, dim=dim, out=out)
