@@ -264,7 +264,7 @@ def _plain(name: str) -> tuple[OpSpec, OpSpec]:
         cost=partial(_cost, name, shape, slice(2, 4)),
         terms=_terms,
         bound=getattr(rnn_bound, name),
-        samples=rnn_samples.rnn,
+        samples=getattr(rnn_samples, name.removesuffix("_layer")),
         bad_inputs=rnn_samples.rnn_bad,
     )
     return forward, backward

@@ -56,8 +56,8 @@ _FREE_STEPS = 2  # more let unbounded numbers of the checker's hard families ove
 Build = Callable[..., Sample]
 
 
-def _all(build: Build, gates: int, cell: str) -> tuple[Sample, ...]:
-    saves, projects = cell != "rnn", cell == "lstm"
+def _all(build: Build, cell: str) -> tuple[Sample, ...]:
+    saves, projects = cell in ("lstm", "gru"), cell == "lstm"
     made = []
     for name, steps, batch, inputs, units, flags in _CASES:
         if ("p" in flags and not projects) or (name == "nothing saved" and not saves):
@@ -73,10 +73,6 @@ def _all(build: Build, gates: int, cell: str) -> tuple[Sample, ...]:
     return tuple(made)
 
 
-def _weights(rows: int, columns: int, steps: int, grows: bool) -> Any:
-    return Within((rows, columns), -1, 1) if grows and steps > _FREE_STEPS else (rows, columns)
-
-
 def _forward(gates: int, cell: str) -> tuple[Sample, ...]:
     def build(
         name: str, lead: tuple[int, ...], batch: int, inputs: int, units: int, flags: str,
@@ -84,10 +80,13 @@ def _forward(gates: int, cell: str) -> tuple[Sample, ...]:
     ) -> Sample:  # fmt: skip
         width = 3 if "p" in flags else units
         rows = gates * units
-        w_hh = _weights(rows, width, steps, cell == "relu")
+        w_hh: Any = (rows, width)
+        biases: tuple[Any, ...] = ((rows,), (rows,)) if "b" in flags else (None, None)
+        if cell == "relu":  # and no sum exactly at the kink, for central differences
+            w_hh = Within((rows, width), -1, 1)
+            biases = (biases[0], biases[1] and Within((rows,), -1, 1))
         if bench:  # as torch initialises them
             w_hh = Within((rows, width), -(units**-0.5), units**-0.5)
-        biases = ((rows,), (rows,)) if "b" in flags else (None, None)
         states: tuple[Any, ...] = ((batch, width), (batch, units))[: 2 if cell == "lstm" else 1]
         more = ((width, units) if "p" in flags else None,) if cell == "lstm" else ()
         arrays = ((*lead, inputs), *states, (rows, inputs), w_hh, *biases, *more, sizes)
@@ -96,7 +95,7 @@ def _forward(gates: int, cell: str) -> tuple[Sample, ...]:
             options["save"] = "s" in flags
         return Sample(name, arrays, options, bench=bench)
 
-    return _all(build, gates, "rnn" if gates == 1 else cell)
+    return _all(build, cell)
 
 
 def _backward(gates: int, cell: str) -> tuple[Sample, ...]:
@@ -105,7 +104,10 @@ def _backward(gates: int, cell: str) -> tuple[Sample, ...]:
         sizes: Any, steps: int, bench: bool,
     ) -> Sample:  # fmt: skip
         width = 3 if "p" in flags else units
-        w_hh = _weights(gates * units, width, steps, True)
+        w_hh: Any = (gates * units, width)
+        if steps > _FREE_STEPS:
+            most = units**-0.5 if bench else 1
+            w_hh = Within(w_hh, -most, most)
         y = Within((*lead, units), -1, 1)
         all_gates = Within((*lead, 4 * units), -1, 1)
         g_y, state, c = (*lead, width), (batch, width), (batch, units)
@@ -117,13 +119,13 @@ def _backward(gates: int, cell: str) -> tuple[Sample, ...]:
             arrays = (g_y, state, all_gates, y, Within(c, -1, 1), w_hh, sizes)
         return Sample(name, arrays, {"reverse": "r" in flags}, bench=bench)
 
-    made = _all(build, gates, cell)
+    made = _all(build, cell)
     return tuple(s for s in made if "saved" not in s.name and s.name != "no inputs")
 
 
-rnn = _forward(1, "relu")
+rnn_tanh, rnn_relu = _forward(1, "tanh"), _forward(1, "relu")
 lstm, gru = _forward(4, "lstm"), _forward(3, "gru")
-rnn_backward = _backward(1, "rnn")
+rnn_backward = _backward(1, "tanh")
 lstm_backward, gru_backward = _backward(4, "lstm"), _backward(3, "gru")
 
 
