@@ -8,7 +8,7 @@ fastdl bench matmul --vs numpy      # race them (shell)
 
 from typing import Any
 
-from . import _native, autograd, backends, core, functional, nn, ops, optim
+from . import _native, autograd, backends, core, data, functional, nn, ops, optim, utils
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
 from .core import errors
 from .core.config import (
@@ -21,7 +21,7 @@ from .core.config import (
 from .core.devices import Device as device
 from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_type, uint8
 from .core.memory import empty_cache
-from .core.random import manual_seed
+from .core.random import Generator, manual_seed
 from .creation import *
 from .dispatch import explain
 from .functional import *  # torch keeps its functions at the top too

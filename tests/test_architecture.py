@@ -16,7 +16,7 @@ LAYERS = [
     ("ops",),
     ("dispatch",),
     ("autograd", "in_place", "tensor", "creation"),
-    ("functional", "nn", "optim", "data"),
+    ("functional", "nn", "optim", "data", "utils"),
     ("check", "bench", "demo", "cli", "__main__"),
 ]
 LAYER = {name: i for i, names in enumerate(LAYERS) for name in names}
