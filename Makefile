@@ -49,7 +49,7 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.venv pyproject.toml
-	$(BIN)/python -m pip install -q 'pytest>=8' 'ml_dtypes>=0.4'
+	$(BIN)/python -m pip install -q 'pytest>=8' 'ml_dtypes>=0.4' 'safetensors>=0.4'
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.venv pyproject.toml

@@ -25,6 +25,8 @@ from .core.errors import (
 from .spec import KERNELS, OPS, Kernel, OpSpec, Out, Plan
 
 _warned: set[str] = set()
+# What most arrays are, and needs no closer look. (Equal dtypes have equal hashes.)
+_PLAIN = frozenset(np.dtype(name) for name in NAMES if name != "bfloat16")
 
 
 def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any = None) -> Any:
@@ -34,6 +36,8 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
 
 def run_plan(spec: OpSpec, plan: Plan, out: Any = None) -> Any:
     """Runs a checked call on the first kernel that takes it."""
+    if spec.view and out is None:
+        return spec.reference(*plan.arrays, **plan.options)
     outs = _checked_out(spec, plan, out)
     calls = (_call(spec, kernel, plan, outs) for kernel in candidates(spec, plan, []))
     results = next(r for r in calls if r is not None)
@@ -65,13 +69,17 @@ def make_plan(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any]) -> P
         raise ArgumentError(f"{spec.name}: got {len(arrays)} arrays, want {signature.text}")
     else:
         arrays = (*arrays, *(None,) * (count - len(arrays)))
-    unknown = [name for name in options if name not in signature.options]
-    if unknown:
+    if not options.keys() <= spec.option_names:
+        unknown = [name for name in options if name not in signature.options]
         raise ArgumentError(
             f"{spec.name}: unknown option {unknown[0]!r}; the options are"
             f" {', '.join(signature.options) or 'none'}"
         )
-    checked = tuple(_checked_array(spec, i, a) for i, a in enumerate(arrays))
+    checked = [
+        a if type(a) is np.ndarray and a.dtype in _PLAIN and a.flags.aligned
+        else _checked_array(spec, i, a)
+        for i, a in enumerate(arrays)
+    ]  # fmt: skip
     return spec.shape(*checked, **options)
 
 

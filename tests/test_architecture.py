@@ -16,7 +16,7 @@ LAYERS = [
     ("ops",),
     ("dispatch",),
     ("autograd", "in_place", "tensor", "creation"),
-    ("functional", "nn", "optim", "data", "utils"),
+    ("functional", "nn", "optim", "data", "utils", "serialization", "cuda", "fit"),
     ("check", "bench", "demo", "cli", "__main__"),
 ]
 LAYER = {name: i for i, names in enumerate(LAYERS) for name in names}
@@ -119,7 +119,7 @@ def test_import_is_light():
     """`import fastdl` leaves Numba, torch, rich and ml_dtypes alone."""
     code = (
         "import sys, fastdl;"
-        "heavy = ('numba', 'torch', 'rich', 'ml_dtypes', 'matplotlib');"
+        "heavy = ('numba', 'torch', 'rich', 'ml_dtypes', 'matplotlib', 'safetensors');"
         "print([m for m in heavy if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

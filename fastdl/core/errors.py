@@ -34,6 +34,10 @@ class StateError(FastdlError, KeyError):
     __str__ = Exception.__str__  # KeyError's would put the message in quotes
 
 
+class FormatError(FastdlError, ValueError):
+    """A file is damaged, or in another format than the one read."""
+
+
 class OverlapError(FastdlError, ValueError):
     """`out` shares memory with an input in a way that would corrupt the result."""
 

@@ -26,7 +26,7 @@ _END = object()  # what a stream's last batch is followed by
 def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: what is a Tensor, an array or a number gets a new first dimension.
 
-    Numbers become int64 and float64 tensors, strings stay as they are; tuples and lists become lists,
+    Numbers become int64 and float64 tensors, strings stay strings; tuples and lists become lists,
     and mappings and named tuples themselves, of collated parts. Raises DTypeError for other types,
     ShapeError for samples of different lengths or shapes. As torch's.
     """
