@@ -8,6 +8,7 @@ from . import transforms
 from .dataset import *
 from .images import *
 from .loader import *
+from .random import *
 from .sampler import *
 from .series import *
 from .text import *

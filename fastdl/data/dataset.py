@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ..core.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
-from ..core.random import stream_of
 from ..tensor import Tensor
+from .random import stream_of
 from .transforms import Transform
 
 __all__ = [

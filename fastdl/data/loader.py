@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ArgumentError, DTypeError, ShapeError
-from ..core.random import scoped, stream_of
 from ..functional import cat
 from ..tensor import Tensor
 from .dataset import IterableDataset, batch_maker, size_of
+from .random import kept, scoped, stream_of
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
@@ -105,8 +105,8 @@ class DataLoader:
         prefetch_factor: batches made ahead, a worker (2).
         pin_memory, multiprocessing_context, persistent_workers: accepted, without effect.
 
-    What a sample draws from `fastdl.core.random.generator()`, as the transforms do, depends on the
-    seed, the epoch and the number of its batch only. An exception in a worker is raised where the
+    What a sample draws from `fastdl.data.rng()`, as the transforms do, depends only on the seed,
+    the epoch and the number of its batch. An exception in a worker is raised where the
     loader is iterated, with its own traceback. Leaving the loop early ends the workers.
     Raises ArgumentError for options that exclude each other. As torch.utils.data.DataLoader.
     """
@@ -150,9 +150,7 @@ class DataLoader:
         self.dataset, self.num_workers, self.drop_last = dataset, num_workers, drop_last
         self.timeout, self.worker_init_fn, self.pin_memory = timeout, worker_init_fn, pin_memory
         self.prefetch_factor = prefetch_factor or (2 if num_workers else None)
-        self.generator = (
-            None if generator is None else stream_of(generator, "DataLoader: generator")
-        )
+        self.generator = kept(generator, "DataLoader: generator")
         self.batch_size = None if batch_sampler is not None else batch_size
         self._batches = batch_size is not None
         if sampler is None and not self._streams:

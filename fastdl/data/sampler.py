@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ..core.errors import ArgumentError
-from ..core.random import stream_of
 from .dataset import size_of
+from .random import kept, stream_of
 
 __all__ = [
     "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
@@ -58,7 +58,7 @@ class RandomSampler(Sampler[int]):
         generator: Any = None,
     ) -> None:
         self.data_source, self.replacement = data_source, replacement
-        self.generator = _kept(generator, "RandomSampler: generator")
+        self.generator = kept(generator, "RandomSampler: generator")
         self._num_samples = num_samples
         if not isinstance(self.num_samples, int) or self.num_samples <= 0:
             raise ArgumentError(f"RandomSampler: num_samples: got {self.num_samples}, want >= 1")
@@ -85,7 +85,7 @@ class SubsetRandomSampler(Sampler[int]):
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
         self.indices = indices
-        self.generator = _kept(generator, "SubsetRandomSampler: generator")
+        self.generator = kept(generator, "SubsetRandomSampler: generator")
 
     def __iter__(self) -> Iterator[int]:
         rng = stream_of(self.generator, "SubsetRandomSampler: generator")
@@ -111,7 +111,7 @@ class WeightedRandomSampler(Sampler[int]):
     ) -> None:
         self.weights = np.asarray(weights, np.float64)
         self.num_samples, self.replacement = num_samples, replacement
-        self.generator = _kept(generator, "WeightedRandomSampler: generator")
+        self.generator = kept(generator, "WeightedRandomSampler: generator")
         if not isinstance(num_samples, int) or num_samples <= 0:
             raise ArgumentError(f"WeightedRandomSampler: num_samples: got {num_samples}, want >= 1")
         if self.weights.ndim != 1 or not (self.weights >= 0).all() or not self.weights.any():
@@ -150,8 +150,3 @@ class BatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         n = size_of(self.sampler)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
-
-
-def _kept(generator: Any, argument: str) -> Any:
-    """None, or one stream for good: a seed must not begin the same order anew in each epoch."""
-    return None if generator is None else stream_of(generator, argument)

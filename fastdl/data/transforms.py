@@ -2,7 +2,7 @@
 
 Every transform takes [H, W], [C, H, W] or a batch [N, C, H, W], whose images it treats each with a
 draw of its own; NumPy arrays give arrays and Tensors give Tensors. Sizes and dtype are kept unless
-said otherwise. What is random comes from `fastdl.core.random.generator()`: `fastdl.manual_seed`
+said otherwise. What is random comes from `fastdl.data.rng()`: `fastdl.manual_seed`
 repeats it, and inside a `DataLoader` it depends on the loader's seed, the epoch and the number of
 the batch, never on the number of workers. Names are torchvision's where it has the transform.
 """
@@ -17,8 +17,8 @@ import numpy as np
 
 from ..core.dtypes import as_dtype, is_float
 from ..core.errors import ArgumentError, DTypeError, ShapeError
-from ..core.random import generator
 from ..tensor import Tensor
+from .random import rng
 
 __all__ = [
     "Compose", "Cutout", "GaussianNoise", "Normalize", "RandomAffine", "RandomCrop",
@@ -49,7 +49,7 @@ class Transform:
         if array.ndim not in (3, 4):
             raise ShapeError(f"{type(self).__name__}: got a batch of shape {array.shape}")
         images = array[:, None] if array.ndim == 3 else array
-        result = self._apply(images, generator())
+        result = self._apply(images, rng())
         result = result[:, 0] if array.ndim == 3 and result.shape[1] == 1 else result
         return Tensor(result) if isinstance(x, Tensor) else result
 
