@@ -12,7 +12,15 @@ from typing import Any
 
 from numpy import finfo, iinfo
 
-from . import _native, autograd, backends, core, cuda, data, functional, nn, ops, optim, utils
+from . import launch
+
+try:
+    from . import _native  # chooses the instruction set and reads FASTDL_*
+except ImportError as error:
+    launch.refuse(error)
+    raise
+
+from . import autograd, backends, core, cuda, data, functional, nn, ops, optim, utils
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
 from .core import errors
 from .core.config import (

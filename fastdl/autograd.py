@@ -34,9 +34,18 @@ _sequence = itertools.count()
 
 
 class no_grad(ContextDecorator):  # noqa: N801 (torch's name)
-    """Within it nothing is recorded; works as `with no_grad():` and as a decorator."""
+    """Within it nothing is recorded: `with no_grad():`, or `@no_grad()` or `@no_grad` above a
+    function."""
 
     _state = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        """A context, or the function itself decorated."""
+        new = super().__new__(cls)
+        if function is None:
+            return new
+        new.__init__()  # type: ignore[misc]
+        return new(function)
 
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
@@ -206,7 +215,7 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
             values.append(a._array)
         else:
             values.append(a)
-    if not found:
+    if not found and not _has_tensor(out):
         return dispatch.run(spec, arrays, options, out)
     tracked = tracked and _recording.get()
     if out is not None:
@@ -227,6 +236,10 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
     if tracked:
         record(spec, arrays, options, tensors)
     return tensors
+
+
+def _has_tensor(out: Any) -> bool:
+    return any([isinstance(o, Tensor) for o in (out if isinstance(out, tuple) else (out,))])
 
 
 def record(

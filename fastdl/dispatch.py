@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -80,7 +81,23 @@ def make_plan(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any]) -> P
         else _checked_array(spec, i, a)
         for i, a in enumerate(arrays)
     ]  # fmt: skip
-    return spec.shape(*checked, **options)
+    try:
+        return spec.shape(*checked, **options)
+    except TypeError as error:
+        if missing := _missing_option(spec, error):
+            raise missing from None
+        raise
+
+
+def _missing_option(spec: OpSpec, error: TypeError) -> ArgumentError | None:
+    """What to raise where Python refused the call of a shape function for want of an option.
+
+    Which options are required is said by the functions' signatures alone, so it is read there.
+    """
+    found = re.search(r"missing \d+ required .*arguments?: '(\w+)'", str(error))
+    if isinstance(error, DTypeError) or not found or found[1] not in spec.option_names:
+        return None
+    return ArgumentError(f"{spec.name}: {found[1]}: not given, and it has no default")
 
 
 def _checked_array(spec: OpSpec, position: int, a: Any) -> Any:
