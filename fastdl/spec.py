@@ -120,9 +120,19 @@ class Bools:
 
 @dataclass(frozen=True)
 class Within:
-    """A sample's float array with numbers from low to high: what it is filled with, folded there.
+    """A sample's float array whose range matters to the op: uniform in [low, high), however the
+    other arrays are filled."""
 
-    |v| / (1 + |v|) of what the checker fills in, so 0, denormals and infinities reach the ends.
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A sample's float array from low to high: what the checker fills in, folded there.
+
+    |v| / (1 + |v|) of each number, so that 0, denormals and infinities reach the ends.
     """
 
     shape: tuple[int, ...]
@@ -142,7 +152,8 @@ class Within:
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, Within, or a Python scalar.
+    An array may also be None (a missing optional one), Ints, Bools, Within, Folded, an array, or
+    a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -165,6 +176,8 @@ class Sample:
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
         if isinstance(a, Within):
+            return rng.uniform(a.low, a.high, a.shape).astype(dtype)
+        if isinstance(a, Folded):
             return a.fold(self._make(a.shape, rng, dtype, fill))
         if not isinstance(a, tuple):
             return a

@@ -41,7 +41,9 @@ def _warn_of_sizes(op: str, input: Any, target: Any) -> None:
 
 def _want_same_size(op: str, input: Any, target: Any, name: str = "target") -> None:
     if shape_of(op, input) != shape_of(op, target):
-        raise ShapeError(f"{op}: {name} has shape {target.shape}, want that of input, {input.shape}")
+        raise ShapeError(
+            f"{op}: {name} has shape {target.shape}, want that of input, {input.shape}"
+        )
 
 
 def _regression(

@@ -18,7 +18,7 @@ from ..core.dtypes import is_float, result_type
 from ..core.errorbound import Bounded, bounded
 from ..core.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from ..core.shapes import as_bool, as_float, is_channels_last
-from ..spec import OPS, BadInput, Cost, Ints, OpSpec, Out, Plan, Sample, Within, op
+from ..spec import OPS, BadInput, Cost, Folded, Ints, OpSpec, Out, Plan, Sample, op
 from .elementwise import add, div, eq, exp, ge, gt, log, lt, mul, sigmoid, where
 from .shape import promoted
 
@@ -36,8 +36,8 @@ class Row(NamedTuple):
     bends: bool = False  # its slope jumps or bends, which differences over many elements would meet
 
 
-def _unit(shape: tuple[int, ...]) -> Within:
-    return Within(shape, 0, 1)
+def _unit(shape: tuple[int, ...]) -> Folded:
+    return Folded(shape, 0, 1)
 
 
 TABLE = {
@@ -304,7 +304,9 @@ BENCH_SHAPES = (("batch", (256, 10)), ("pixels", (8, 3, 128, 128)), ("rows", (25
 def _samples(name: str, backward: bool) -> tuple[Sample, ...]:
     row = TABLE[name]
 
-    def sample(label: str, shape: tuple[int, ...], options: Any, *extra: Any, **more: Any) -> Sample:
+    def sample(
+        label: str, shape: tuple[int, ...], options: Any, *extra: Any, **more: Any
+    ) -> Sample:
         arrays = (row.inputs(shape), row.targets(shape), *extra)
         upstream = (shape if options.get("reduction") == "none" else (),) if backward else ()
         return Sample(label, (*upstream, *arrays), options, **more)
@@ -406,7 +408,9 @@ def _declare(name: str) -> tuple[OpSpec, OpSpec]:
         signature=f"g, {arrays}; {options} -> dx[...]",
         shape=_backward_shape(name),
         reference=backward,
-        cost=lambda *arrays, **__: Cost(10 * arrays[1].size, _cost(*arrays).bytes + arrays[1].nbytes),
+        cost=lambda *arrays, **__: Cost(
+            10 * arrays[1].size, _cost(*arrays).bytes + arrays[1].nbytes
+        ),
         bound=bounded(_slope_bounded(name)),
         samples=_samples(name, True),
         bad_inputs=_bad_inputs(name, True),

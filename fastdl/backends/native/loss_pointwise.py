@@ -72,7 +72,6 @@ def _attach(name: str) -> None:
         return _native.pointwise_loss_backward(kind, g, *operands, reduction, parameter, out)
 
 
-
 for _name in LOSSES:
     if "," not in _name:
         _attach(_name)
