@@ -129,11 +129,31 @@ class Within:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A sample's float array from low to high: what the checker fills in, folded there.
+
+    |v| / (1 + |v|) of each number, so that 0, denormals and infinities reach the ends.
+    """
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+    def fold(self, values: np.ndarray) -> np.ndarray:
+        """The numbers within the range; NaN becomes its middle."""
+        with np.errstate(all="ignore"):
+            part = np.abs(values)
+            part = np.where(np.isinf(part), 1, part / (1 + part))
+            part = np.where(np.isnan(part), 0.5, part)
+            return np.asarray(self.low + (self.high - self.low) * part).astype(values.dtype)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, Within, an array, or a Python
-    scalar.
+    An array may also be None (a missing optional one), Ints, Bools, Within, Folded, an array, or
+    a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -157,6 +177,8 @@ class Sample:
             return rng.random(a.shape) < 0.5
         if isinstance(a, Within):
             return rng.uniform(a.low, a.high, a.shape).astype(dtype)
+        if isinstance(a, Folded):
+            return a.fold(self._make(a.shape, rng, dtype, fill))
         if not isinstance(a, tuple):
             return a
         if self.channels_last and len(a) == 4:

@@ -22,6 +22,7 @@ Axis = int | Sequence[int] | None
 
 # Results of the library's exp and log are within 2 ULP; one ULP is at most 2u·|result|.
 FUNCTION_ULPS = 2
+LOG1P_ROUNDINGS = 8  # of log u · (z / (u − 1)), u = 1 + z rounded, for −1 <= z <= 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,18 @@ class Bounded:
         """Ln x: an error d of x becomes −ln(1 − d/x)."""
         relative = np.minimum(self.error / np.abs(self.value), 1)
         return self._rounded(np.log(self.value), -np.log1p(-relative), 2 * FUNCTION_ULPS)
+
+    def log1p(self) -> Bounded:
+        """Ln (1 + x), computed without the error of 1 + x; errors carried as in `log`."""
+        relative = np.minimum(self.error / np.abs(1 + self.value), 1)
+        carried = -np.log1p(-relative)
+        return self._rounded(np.log1p(self.value), carried, LOG1P_ROUNDINGS)
+
+    def sigmoid(self) -> Bounded:
+        """1 / (1 + e^−x): its logarithm moves by no more than x does."""
+        z = np.exp(-np.abs(self.value))
+        value = np.where(self.value >= 0, 1, z) / (1 + z)
+        return self._rounded(value, value * np.expm1(self.error), 2 * FUNCTION_ULPS)
 
     def in_range(self) -> Bounded:
         """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
