@@ -21,6 +21,7 @@ from .loss import *
 from .matmul import *
 from .pool import *
 from .reduce import *
+from .rnn import *
 from .shape import *
 from .softmax import *
 

@@ -131,14 +131,14 @@ def _part(a: Any, step: Step) -> Any:
 
 
 def _active(state: Any, step: Step) -> Any:
-    return getitem(state, index=(slice(step.count),))
+    return getitem(state, index=(slice(step.active),))
 
 
 def _merged(new: Any, state: Any, step: Step) -> Any:
-    """A state [B, C] after a step, in which sequences from `count` on had no part."""
-    if step.count == state.shape[0]:
+    """A state [B, C] after a step, in which sequences from `active` on had no part."""
+    if step.active == state.shape[0]:
         return new
-    return cat(new, getitem(state, index=(slice(step.count, None),)), dim=0)
+    return cat(new, getitem(state, index=(slice(step.active, None),)), dim=0)
 
 
 def _in_order(parts: dict[int, Any]) -> Any:
