@@ -52,6 +52,7 @@ _BENCH = (
     ("T10 B64 I512 H512", 10, 64, 512, 512),
 )
 _FREE_STEPS = 2  # more let unbounded numbers of the checker's hard families overflow
+_COUPLED_STEPS = 4  # more of strongly coupled units are too rough for central differences
 
 Build = Callable[..., Sample]
 
@@ -82,11 +83,13 @@ def _forward(gates: int, cell: str) -> tuple[Sample, ...]:
         rows = gates * units
         w_hh: Any = (rows, width)
         biases: tuple[Any, ...] = ((rows,), (rows,)) if "b" in flags else (None, None)
-        if cell == "relu":  # and no sum exactly at the kink, for central differences
-            w_hh = Within((rows, width), -1, 1)
-            biases = (biases[0], biases[1] and Within((rows,), -1, 1))
-        if bench:  # as torch initialises them
-            w_hh = Within((rows, width), -(units**-0.5), units**-0.5)
+        most = 1.0
+        if bench or steps > _COUPLED_STEPS:  # as torch initialises them
+            most = units**-0.5
+        if cell == "relu" or most < 1:
+            w_hh = Within((rows, width), -most, most)
+        if cell == "relu" and "b" in flags:  # no sum exactly at the kink
+            biases = (biases[0], Within((rows,), -1, 1))
         states: tuple[Any, ...] = ((batch, width), (batch, units))[: 2 if cell == "lstm" else 1]
         more = ((width, units) if "p" in flags else None,) if cell == "lstm" else ()
         arrays = ((*lead, inputs), *states, (rows, inputs), w_hh, *biases, *more, sizes)
