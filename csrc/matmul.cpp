@@ -192,8 +192,8 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
           }
           const int64_t i0 = cut(m, row_blocks, r0 + chunk);
           const int64_t i1 = cut(m, row_blocks, r0 + chunk + 1), tiles = ceil_div(i1 - i0, mr);
-          // Columns of A contiguous: all tiles take some columns, then the next ones, so that a line
-          // serves two tiles while it is cached (columns 4096 bytes apart share a set).
+          // Columns of A contiguous: all tiles take some columns, then the next ones, so that a
+          // line serves two tiles while it is cached (columns 4096 bytes apart share a set).
           const int64_t stretch = a.row_stride == 1 ? kPackColumns : k_size;
           for (int64_t k = 0; k < k_size; k += stretch) {
             for (int64_t t = 0; t < tiles; ++t) {
