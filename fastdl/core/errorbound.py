@@ -35,7 +35,9 @@ class Bounded:
     depth: int  # of the kernel's summation tree
 
     def _make(self, value: Any, error: Any) -> Bounded:
-        """A result. Where it is not finite there is nothing to measure, only a class to compare."""
+        """A result. Where it is not finite there is nothing to measure, only a class to compare;
+        an error that is NaN (0 · inf) comes of one without bound."""
+        error = np.where(np.isnan(error), np.inf, error)
         return replace(self, value=value, error=np.where(np.isfinite(value), error, 0))
 
     def _rounded(self, value: Any, error: Any, roundings: float = 1) -> Bounded:
@@ -104,6 +106,12 @@ class Bounded:
         """Ln x: an error d of x becomes −ln(1 − d/x)."""
         relative = np.minimum(self.error / np.abs(self.value), 1)
         return self._rounded(np.log(self.value), -np.log1p(-relative), 2 * FUNCTION_ULPS)
+
+    def in_range(self) -> Bounded:
+        """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
+        largest = np.longdouble(8) * self.unit / self.tiny if self.tiny else np.inf
+        over = np.isfinite(self.value) & (np.abs(self.value) + self.error >= largest)
+        return replace(self, error=np.where(over, np.inf, self.error))
 
     def tanh(self) -> Bounded:
         """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0, and its
