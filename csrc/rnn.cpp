@@ -37,11 +37,15 @@ struct Step {
   int64_t first, count;  // rows of the flattened arrays
 };
 
-// The steps of x[T, B, ...], or of packed x[N, ...] with the rows of each step, in the order in
-// which the layer takes them. False where sizes are not those of a batch of sorted sequences.
+// The steps of x[T, B, ...], of x[B, ...], a single one, or of packed x[N, ...] with the rows of
+// each step, in the order in which the layer takes them. False where sizes are not those of a batch
+// of sorted sequences.
 bool read_steps(const Array& x, py::handle sizes, bool reverse, int64_t batch,
                 std::vector<Step>& steps) {
-  if (sizes.is_none()) {
+  if (sizes.is_none() && x.ndim == 2) {
+    if (x.shape[0] != batch) return false;
+    steps.push_back({0, batch});
+  } else if (sizes.is_none()) {
     if (x.ndim != 3 || x.shape[1] != batch) return false;
     for (int64_t t = 0; t < x.shape[0]; ++t) steps.push_back({t * batch, batch});
   } else {

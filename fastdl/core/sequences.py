@@ -2,7 +2,8 @@
 
 Equal lengths: x[T, B, ...], time first. Different lengths: packed x[N, ...], the rows of the first
 step, then those of the second, ..., with `batch_sizes[t]` rows at step t. Sequences are sorted by
-length, longest first, so the sizes never rise and row b of a step is always sequence b.
+length, longest first, so the sizes never rise and row b of a step is always sequence b. x[B, ...]
+without sizes is a single step, as a cell takes it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Step(NamedTuple):
 
 def steps(shape: tuple[int, ...], batch_sizes: np.ndarray | None, reverse: bool) -> list[Step]:
     """The steps in the order in which the layer takes them; `shape` is the input's."""
-    sizes = [shape[1]] * shape[0] if batch_sizes is None else [int(n) for n in batch_sizes]
+    if batch_sizes is not None:
+        sizes = [int(n) for n in batch_sizes]
+    else:
+        sizes = [shape[0]] if len(shape) == 2 else [shape[1]] * shape[0]
     first, found = 0, []
     for active in sizes:
         found.append(Step(first, active))

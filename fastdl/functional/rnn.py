@@ -203,7 +203,7 @@ def rnn_relu(input: Any, *args: Any) -> Any:
 
 
 def _cell(op: str, layer: Layer, x: Any, states: Sequence[Any], weights: Sequence[Any]) -> Any:
-    """One step of [B, I] or [I]: the new states."""
+    """One step of [B, I] or [I]: the new states, h the layer's output."""
     rank = len(shape_of(op, x))
     if rank not in (1, 2):
         raise ShapeError(f"{op}: input has shape {tuple(x.shape)}, want [B, I] or [I]")
@@ -217,7 +217,8 @@ def _cell(op: str, layer: Layer, x: Any, states: Sequence[Any], weights: Sequenc
             reshape(x, shape=(1, *x.shape)),
             [reshape(s, shape=(1, *s.shape)) for s in states],
         )
-    _, *new = layer(reshape(x, shape=(1, *x.shape)), states, (*weights, None), None, False)
+    y, _, *more = layer(x, states, (*weights, None), None, False)
+    new = [y, *more]
     return [reshape(s, shape=s.shape[1:]) for s in new] if rank == 1 else new
 
 

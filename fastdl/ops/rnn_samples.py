@@ -26,6 +26,7 @@ _CASES = (
     ("one of each", 1, 1, 1, 1, "s"),
     ("cell", 1, 3, 5, 7, "bs"),
     ("cell, 17 units", 1, 13, 31, 17, "b"),
+    ("1 step", 1, 2, 3, 4, "bsr"),
     ("2 steps", 2, 4, 3, 5, "bs"),
     ("batch of 1", 9, 1, 5, 33, "bs"),
     ("batch of 2", 5, 2, 3, 70, "s"),
@@ -63,7 +64,8 @@ def _all(build: Build, cell: str) -> tuple[Sample, ...]:
     for name, steps, batch, inputs, units, flags in _CASES:
         if ("p" in flags and not projects) or (name == "nothing saved" and not saves):
             continue
-        made.append(build(name, (steps, batch), batch, inputs, units, flags, None, steps, False))
+        lead = (batch,) if name.startswith("cell") else (steps, batch)
+        made.append(build(name, lead, batch, inputs, units, flags, None, steps, False))
     for name, sizes, inputs, units, flags in _RAGGED:
         if ("p" in flags and not projects) or ("saved" in name and not saves):
             continue
@@ -171,6 +173,7 @@ def _forward_bad(gates: int, cell: str) -> tuple[BadInput, ...]:
     cases: tuple[tuple[str, int, Any, type[Exception]], ...] = (
         ("no steps", 0, _f32(0, 2, 3), ShapeError),
         ("one sequence", 0, _f32(4, 3), ShapeError),
+        ("1-D", 0, _f32(3), ShapeError),
         ("4-D", 0, _f32(4, 2, 3, 1), ShapeError),
         ("inputs", 0, _f32(4, 2, 4), ShapeError),
         ("batch", 0, _f32(4, 3, 3), ShapeError),
