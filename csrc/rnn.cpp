@@ -46,7 +46,7 @@ bool read_steps(const Array& x, py::handle sizes, bool reverse, int64_t batch,
     if (x.shape[0] != batch) return false;
     steps.push_back({0, batch});
   } else if (sizes.is_none()) {
-    if (x.ndim != 3 || x.shape[1] != batch) return false;
+    if (x.ndim != 3 || x.shape[1] != batch || x.shape[0] == 0) return false;
     for (int64_t t = 0; t < x.shape[0]; ++t) steps.push_back({t * batch, batch});
   } else {
     Array counts;
