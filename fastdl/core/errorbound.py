@@ -127,16 +127,19 @@ class Bounded:
         return replace(self, error=np.where(over, np.inf, self.error))
 
     def tanh(self) -> Bounded:
-        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0."""
-        slope = 1 - np.tanh(self._nearest_to_zero()) ** 2
-        return self._rounded(np.tanh(self.value), self.error * slope, 2 * FUNCTION_ULPS)
+        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0, and its
+        results lie in [−1, 1]."""
+        value, slope = np.tanh(self.value), 1 - np.tanh(self._nearest_to_zero()) ** 2
+        error = np.minimum(self.error * slope, 1 + np.abs(value))
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
 
     def sigmoid(self) -> Bounded:
-        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0."""
+        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0, and
+        its results lie in [0, 1]."""
         small = np.exp(-np.abs(self.value))
         value = np.where(self.value >= 0, 1, small) / (1 + small)
         nearest = np.exp(-self._nearest_to_zero())
-        error = self.error * (nearest / (1 + nearest) ** 2)
+        error = np.minimum(self.error * (nearest / (1 + nearest) ** 2), 1)
         return self._rounded(value, error, 2 * FUNCTION_ULPS)
 
     def _nearest_to_zero(self) -> Any:
@@ -166,6 +169,17 @@ class Bounded:
         factor = self.depth * self.unit / (1 - self.depth * self.unit)
         # Each product and each partial sum may lose a denormal.
         return self._make(value, carried + factor * size + 2 * (self.depth + 1) * self.tiny)
+
+    def between(self, a: Bounded, b: Bounded) -> Bounded:
+        """a + x·(b − a) = (1 − x)·a + x·b, the error of a counted once; three roundings."""
+        distance = np.abs(b.value - a.value)
+        both = a.error + b.error
+        carried = np.abs(1 - self.value) * a.error + np.abs(self.value) * b.error
+        carried = carried + self.error * (distance + both)
+        value = a.value + self.value * (b.value - a.value)
+        product = (np.abs(self.value) + self.error) * (distance + both)
+        rounding = 2 * (self.unit * product + self.tiny)
+        return self._rounded(value, carried + rounding)
 
     def __getitem__(self, index: Any) -> Bounded:
         return replace(self, value=self.value[index], error=self.error[index])

@@ -22,6 +22,7 @@ from .loss_pointwise import *
 from .matmul import *
 from .pool import *
 from .reduce import *
+from .rnn import *
 from .shape import *
 from .softmax import *
 

@@ -1,0 +1,5 @@
+"""torch.nn.utils."""
+
+from . import rnn
+
+__all__ = ["rnn"]
