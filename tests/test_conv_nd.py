@@ -36,6 +36,8 @@ def random_convolution(rng, axes, transposed=False):
     }
     if transposed:
         options["output_padding"] = pick(rng, 0, numbers(rng, axes, 0, 3))
+        if n == 0:  # torch then checks neither
+            options |= {"padding": 0, "output_padding": 0}
         c, w, k = a, (a, b, *kernel), b * groups
     else:
         if rng.random() < 0.3:

@@ -240,8 +240,9 @@ def max_pool3d(
 
 def _places(second: Any, first: Any, volumes: int, windows: int, plane: int) -> Any:
     """Places in volumes, from those among a plane's windows in all planes, and those in planes."""
-    array = _array(second).reshape(volumes, -1)
-    inside = np.take_along_axis(_array(first).reshape(volumes, -1), array, 1)
+    outer, inner = _array(second), _array(first)
+    array = outer.reshape(volumes, outer.size // max(volumes, 1))
+    inside = np.take_along_axis(inner.reshape(volumes, inner.size // max(volumes, 1)), array, 1)
     places = array // windows * plane + inside
     return Tensor(places) if isinstance(second, Tensor) else places
 

@@ -210,8 +210,10 @@ def _near(
     name: str, wanted: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]
 ) -> tuple[int, ...]:
     """The output sizes asked for, which lie within a stride of the plain ones."""
-    if len(wanted) not in (len(size), len(size) + 1, len(size) + 2):
-        raise ArgumentError(f"{name}: output_size: got {wanted}, want {len(size)} sizes")
+    if len(wanted) not in (len(size), len(size) + 2):
+        raise ArgumentError(
+            f"{name}: output_size: got {wanted}, want {len(size)} sizes or two more"
+        )
     wanted = wanted[-len(size) :]
     if any(not m - s < n < m + s for n, m, s in zip(wanted, size, step, strict=True)):
         raise ArgumentError(
