@@ -119,10 +119,17 @@ class Bools:
 
 
 @dataclass(frozen=True)
+class NonNegative:
+    """A sample's float array that is no less than zero: a running mean of squares, a variance."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, or a Python scalar.
+    An array may also be None (a missing optional one), NonNegative, Ints, Bools or a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -144,6 +151,8 @@ class Sample:
             return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
+        if isinstance(a, NonNegative):
+            return np.abs(self._make(a.shape, rng, dtype, fill))
         if not isinstance(a, tuple):
             return a
         if self.channels_last and len(a) == 4:

@@ -1,7 +1,18 @@
 """The ops: one module a family, which declares the family's OpSpecs."""
 
 from ..spec import OPS
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import (
+    conv,
+    elementwise,
+    loss,
+    matmul,
+    optim,
+    optim_adaptive,
+    pool,
+    reduce,
+    shape,
+    softmax,
+)
 
 __all__ = [
     "OPS",
@@ -10,6 +21,7 @@ __all__ = [
     "loss",
     "matmul",
     "optim",
+    "optim_adaptive",
     "pool",
     "reduce",
     "shape",
