@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastdl"
 LAYERS = [
-    ("core", "version"),
+    ("core", "launch", "version"),
     ("spec",),
     ("backends",),
     ("ops",),

@@ -131,8 +131,7 @@ def pool_size(
 ) -> Pair:
     """Rows and columns of a pooling's output.
 
-    ShapeError if the kernel does not fit the padded input, or if a dilated window would step over
-    the whole input and so cover no element (torch then returns an index outside the input).
+    ShapeError if the kernel does not fit the padded input.
     """
     axes = zip(size, kernel_size, stride, padding, dilation, strict=True)
     rows, columns = (
@@ -155,10 +154,24 @@ def _pool_length(
             f"{op}: the kernel spans {extent} (size {kernel}, dilation {dilation}), more than the"
             f" padded input {n + 2 * padding}"
         )
-    before = range(-padding, min(0, (length - 1) * stride - padding + 1), stride)
-    if dilation > n and any(start % dilation >= n for start in before):
-        raise ShapeError(
-            f"{op}: with padding {padding} and dilation {dilation} a window covers no element of an"
-            f" input of size {n}"
-        )
     return length
+
+
+def first_taps(length: int, *, stride: int, padding: int, dilation: int) -> np.ndarray:
+    """Along one axis, the first element at or after 0 that each of `length` windows meets.
+
+    A dilated window may step over the whole input: then it lies behind the input's end.
+    """
+    start = np.arange(length) * stride - padding
+    return start + np.maximum(0, -(start // dilation)) * dilation
+
+
+def empty_windows(
+    size: Pair, output: Pair, *, stride: Pair, padding: Pair, dilation: Pair, **_: Any
+) -> np.ndarray:
+    """[P, Q]: which windows of a pooling cover no element of the input."""
+    rows, columns = (
+        first_taps(m, stride=s, padding=p, dilation=d) >= n
+        for n, m, s, p, d in zip(size, output, stride, padding, dilation, strict=True)
+    )
+    return np.logical_or.outer(rows, columns)

@@ -12,6 +12,7 @@ from ..autograd import enable_grad, no_grad
 from ..core.config import forced_backend
 from ..core.dtypes import is_float
 from ..core.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
+from ..creation import plain_array
 from ..spec import OpSpec
 from ..tensor import Tensor
 
@@ -126,12 +127,11 @@ class Optimizer:
 
 def _state_like(parameter: Tensor, name: str, value: Any) -> Any:
     """A loaded state: arrays as the parameter is laid out and typed, but for the count of steps."""
-    array = value._array if isinstance(value, Tensor) else value
     if name == "step":
-        return Tensor._wrap(np.array(array, np.float32))
-    if not hasattr(array, "dtype"):
+        return Tensor._wrap(np.array(float(value), np.float32))
+    if not hasattr(value, "shape"):
         return value
-    array = np.asarray(array)
+    array = plain_array(f"Optimizer.load_state_dict: {name}", value)
     if array.shape != parameter.shape:
         raise ShapeError(
             f"Optimizer.load_state_dict: {name} has shape {array.shape}, want {parameter.shape}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _native
+from ..core.dtypes import is_float
 from ..core.errors import ArgumentError
 from ..nn.module import Module
 from ..ops.optim_adaptive import ema_step
@@ -22,7 +23,7 @@ def _approach(averages: Sequence[Tensor], values: Sequence[Tensor], decay: float
     """average ← average + (1 − decay)·(value − average), all in one call; integers one by one."""
     rows, outs = [], []
     for average, value in zip(averages, values, strict=True):
-        if average.dtype.kind != "f":
+        if not is_float(average.dtype):
             mixed = average._array * decay + value._array * (1 - decay)
             np.copyto(average._written(), mixed, casting="unsafe")
             continue
