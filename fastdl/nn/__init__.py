@@ -4,7 +4,7 @@ import sys
 
 from .. import functional
 from ..tensor import Parameter
-from . import init
+from . import init, utils
 from .container import *
 from .conv import *
 from .elementwise import *

@@ -148,7 +148,7 @@ class MultiStepLR(LRScheduler):
 
     def rate(self, lr: float, base: float) -> float:
         """lr·gamma at the milestones."""
-        times = self.milestones[self.last_epoch] if self.last_epoch in self.milestones else 0
+        times = self.milestones.get(self.last_epoch, 0)
         return lr * self.gamma**times if times else lr
 
     def closed_form(self, base: float) -> float:

@@ -1,4 +1,4 @@
-"""`Optimizer`: parameter groups with options, their state, and one native call for a whole group."""
+"""`Optimizer`: parameter groups with options, their state, and one native call for a group."""
 
 from __future__ import annotations
 

@@ -1,0 +1,4 @@
+"""Helpers under the names of torch.nn.utils."""
+
+from .clip_grad import *
+from .convert_parameters import *
