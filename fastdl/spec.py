@@ -119,6 +119,13 @@ class Bools:
 
 
 @dataclass(frozen=True)
+class NonNegative:
+    """A sample's float array that is no less than zero: a running mean of squares, a variance."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Within:
     """A sample's float array whose range matters to the op: uniform in [low, high), however the
     other arrays are filled."""
@@ -152,8 +159,8 @@ class Folded:
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, Within, Folded, an array, or
-    a Python scalar.
+    An array may also be None (a missing optional one), NonNegative, Within, Folded, Ints, Bools, an
+    array or a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -175,6 +182,8 @@ class Sample:
             return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
+        if isinstance(a, NonNegative):
+            return np.abs(self._make(a.shape, rng, dtype, fill))
         if isinstance(a, Within):
             return rng.uniform(a.low, a.high, a.shape).astype(dtype)
         if isinstance(a, Folded):

@@ -80,8 +80,9 @@ class Bounded:
     def __truediv__(self, other: Any) -> Bounded:
         b = self._coerced(other)
         quotient = self.value / b.value
-        least = np.maximum(np.abs(b.value) - b.error, 0)
-        return self._rounded(quotient, (self.error + np.abs(quotient) * b.error) / least)
+        least = np.abs(b.value) - b.error
+        carried = (self.error + np.abs(quotient) * b.error) / np.where(least > 0, least, 1)
+        return self._rounded(quotient, np.where(least > 0, carried, np.inf))
 
     def sum(self, axis: Axis = None, depth: int | None = None, keepdims: bool = False) -> Bounded:
         """Σ by a tree of a depth: the kernel's, if not given (Higham, ASNA, section 4.2)."""
@@ -114,11 +115,23 @@ class Bounded:
         carried = -np.log1p(-relative)
         return self._rounded(np.log1p(self.value), carried, LOG1P_ROUNDINGS)
 
-    def sigmoid(self) -> Bounded:
-        """1 / (1 + e^−x): its logarithm moves by no more than x does."""
-        z = np.exp(-np.abs(self.value))
-        value = np.where(self.value >= 0, 1, z) / (1 + z)
-        return self._rounded(value, value * np.expm1(self.error), 2 * FUNCTION_ULPS)
+    def sqrt(self) -> Bounded:
+        """√x, rounded once: an error d of x moves it by at most √(x + d) − √x or √x − √(x − d)."""
+        root = np.sqrt(self.value)
+        below = root - np.sqrt(np.maximum(self.value - self.error, 0))
+        above = np.sqrt(self.value + self.error) - root
+        return self._rounded(root, np.maximum(below, above))
+
+    def maximum(self, other: Any) -> Bounded:
+        """The larger of two: a selection, which moves by no more than its operands."""
+        b = self._coerced(other)
+        value = np.maximum(self.value, b.value)
+        return self._make(value, np.broadcast_to(np.maximum(self.error, b.error), value.shape))
+
+    def sign(self) -> Bounded:
+        """−1, 0 or 1; any of them where the error reaches across zero."""
+        across = (self.error >= np.abs(self.value)) & (self.error > 0)
+        return self._make(np.sign(self.value), np.where(across, self.value.dtype.type(2), 0))
 
     def in_range(self) -> Bounded:
         """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
