@@ -6,9 +6,21 @@ fastdl check conv2d                 # judge kernels against the reference (shell
 fastdl bench matmul --vs numpy      # race them (shell)
 """
 
+from builtins import bool as _bool
+from math import e, inf, nan, pi
 from typing import Any
 
-from . import _native, autograd, backends, core, cuda, functional, nn, ops, optim
+from numpy import finfo, iinfo
+
+from . import launch
+
+try:
+    from . import _native  # chooses the instruction set and reads FASTDL_*
+except ImportError as error:
+    launch.refuse(error)
+    raise
+
+from . import autograd, backends, core, cuda, data, functional, nn, ops, optim, utils
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
 from .core import errors
 from .core.config import (
@@ -24,16 +36,35 @@ from .core.memory import empty_cache
 from .core.random import manual_seed
 from .creation import *
 from .dispatch import explain
+from .fit import fit
 from .functional import *  # torch keeps its functions at the top too
 from .serialization import load, save
 from .spec import kernel
 from .tensor import Parameter, Tensor
 from .version import __version__
 
-bool = bool_  # torch's name
+# torch's other names. `device("cuda:0")` is a Device; shapes are plain tuples here.
+bool = bool_
+half, float, double = float16, float32, float64
+int, long = int32, int64
+Size = tuple
+strided, contiguous_format, channels_last = "strided", "contiguous_format", "channels_last"
+preserve_format = None  # of `contiguous`: what an op does when nothing is asked of it
+
+
+def is_tensor(obj: Any) -> _bool:
+    """Is it a Tensor?"""
+    return isinstance(obj, Tensor)
+
+
+def get_default_dtype() -> Any:
+    """The dtype of Tensors made from Python floats: float32."""
+    return float32
 
 
 def __getattr__(name: str) -> Any:
     if name == "bfloat16":  # ml_dtypes is imported only when somebody asks
         return core.dtypes.bfloat16()
-    raise AttributeError(f"fastdl has no attribute {name!r}")
+    raise AttributeError(
+        f"fastdl has no {name!r}: torch's name for something that is not here yet, or a misspelling"
+    )

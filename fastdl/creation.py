@@ -12,8 +12,8 @@ from .core.memory import empty as empty_array
 from .tensor import Tensor
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like",
-    "linspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+    "full_like", "linspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -42,6 +42,16 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy: got {type(array).__name__}, want a NumPy array")
     return Tensor(array)
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A Tensor that shares the storage of any array with `__dlpack__` (torch, JAX, CuPy on a CPU).
+
+    Raises DTypeError for an object without it, or a dtype that is not ours.
+    """
+    if not hasattr(x, "__dlpack__"):
+        raise DTypeError(f"from_dlpack: got {type(x).__name__}, want an object with __dlpack__")
+    return Tensor(np.from_dlpack(x))
 
 
 def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -169,3 +179,55 @@ def _made(array: np.ndarray, device: Any, requires_grad: bool) -> Tensor:
     if requires_grad and not is_float(array.dtype):
         raise DTypeError(f"requires_grad: got dtype {array.dtype}, want a float one")
     return Tensor(array, array.dtype, device, requires_grad)
+
+
+# --- methods -----------------------------------------------------------------------------------
+
+
+def _like(self: Tensor, dtype: Any) -> Any:
+    return self.dtype if dtype is None else dtype
+
+
+def _new_empty(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """`empty` with this tensor's dtype."""
+    return empty(*size, dtype=_like(self, dtype), **options)
+
+
+def _new_zeros(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """`zeros` with this tensor's dtype."""
+    return zeros(*size, dtype=_like(self, dtype), **options)
+
+
+def _new_ones(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """`ones` with this tensor's dtype."""
+    return ones(*size, dtype=_like(self, dtype), **options)
+
+
+def _new_full(
+    self: Tensor, size: Any, fill_value: Any, dtype: Any = None, **options: Any
+) -> Tensor:
+    """`full` with this tensor's dtype."""
+    return full(size, fill_value, dtype=_like(self, dtype), **options)
+
+
+def _new_tensor(self: Tensor, data: Any, dtype: Any = None, **options: Any) -> Tensor:
+    """`tensor` with this tensor's dtype."""
+    return tensor(data, dtype=_like(self, dtype), **options)
+
+
+for _function in (_new_empty, _new_zeros, _new_ones, _new_full, _new_tensor):
+    setattr(Tensor, _function.__name__[1:], _function)
+
+
+def plain_array(what: str, value: Any) -> np.ndarray:
+    """The values of an array, a Tensor, a torch tensor or a number; DTypeError for other things."""
+    if isinstance(value, Tensor):
+        return value._array
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):  # a torch tensor; NumPy cannot hold torch's bfloat16
+        value = value.detach().cpu()
+        return np.asarray(value.float() if "bfloat16" in str(value.dtype) else value)
+    if isinstance(value, (np.generic, int, float, bool)):
+        return np.asarray(value)
+    raise DTypeError(f"{what}: got {type(value).__name__}, want an array")

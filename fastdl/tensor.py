@@ -175,6 +175,19 @@ class Tensor:
         return OPS["permute"](self, dims=tuple(reversed(range(self.ndim))))
 
     @property
+    def mT(self) -> Tensor:
+        """The last two dimensions swapped, as a view."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT: got {self.ndim} dimensions, want at least 2")
+        order = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
+        return OPS["permute"](self, dims=order)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Does the storage live on a GPU?"""
+        return self.device.type == "cuda"
+
+    @property
     def grad_fn(self) -> autograd.Node | None:
         """The node that made this tensor; None for a leaf."""
         return self._grad_fn[0] if self._grad_fn else None
@@ -232,6 +245,34 @@ class Tensor:
         """The number of elements."""
         return self._array.size
 
+    nelement = numel
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The steps between neighbours along each dimension (or one), counted in elements."""
+        steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def element_size(self) -> int:
+        """The bytes of an element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self._array.nbytes
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self._array.ctypes.data
+
+    def is_floating_point(self) -> bool:
+        """Is the dtype a float one?"""
+        return is_float(self.dtype)
+
+    def is_contiguous(self, memory_format: str | None = None) -> bool:
+        """Is it C-contiguous, or NHWC in memory for memory_format='channels_last'?"""
+        return self.contiguous(memory_format) is self
+
     def __len__(self) -> int:
         if not self.ndim:
             raise DTypeError("len() of a 0-d tensor")
@@ -262,6 +303,16 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """A DLPack capsule that shares storage (stream, max_version, dl_device and copy as given).
+
+        AutogradError if the tensor requires grad; BufferError for what DLPack cannot say.
+        """
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
 
     def item(self) -> Any:
         """The one element as a Python number."""
@@ -319,10 +370,20 @@ class Tensor:
 
     # --- dtype and device ----------------------------------------------------------------------
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: Any = False,
+        copy: Any = False,
+        memory_format: str | None = None,
+    ) -> Tensor:
         """Casts and moves: `.to(dtype)`, `.to(device)`, `.to(device, dtype)`, `.to(other)`.
 
-        Returns the tensor itself where nothing changes. DeviceError names what 'cuda' is missing.
+        Returns the tensor itself where nothing changes, unless `copy`; `memory_format` is that of
+        `contiguous`; `non_blocking` changes nothing on a CPU. DeviceError names what 'cuda' is
+        missing.
         """
         for a in args:
             if isinstance(a, Tensor):
@@ -337,9 +398,16 @@ class Tensor:
         if target != self.device:
             devices.require_cuda(target)
             raise UnsupportedError(f"device {target}: Tensors on CUDA have no kernels yet")
-        if dtype is None or as_dtype(dtype) == self.dtype:
-            return self
-        return OPS["cast"](self, dtype=as_dtype(dtype).name)
+        result = self
+        if dtype is not None and as_dtype(dtype) != self.dtype:
+            result = OPS["cast"](self, dtype=as_dtype(dtype).name)
+        if memory_format is not None and self.ndim == 4:
+            result = result.contiguous(memory_format)
+        return result.clone() if copy and result is self else result
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Cast to another tensor's dtype."""
+        return self.to(other)
 
     def cpu(self) -> Tensor:
         """The tensor on the CPU."""
@@ -543,3 +611,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+autograd.Tensor = Tensor  # type: ignore[misc]

@@ -11,10 +11,18 @@ from .errors import DeviceError
 
 @dataclass(frozen=True)
 class Device:
-    """Where an array lives: `Device("cpu")`, `Device("cuda", 0)`."""
+    """Where an array lives: `Device("cpu")`, `Device("cuda", 0)`, `Device("cuda:0")`."""
 
     type: str
     index: int | None = None
+
+    def __post_init__(self) -> None:
+        kind, colon, index = self.type.partition(":")
+        if kind not in ("cpu", "cuda") or (colon and not index.isdecimal()):
+            raise DeviceError(f"device: got {self.type!r}, want 'cpu', 'cuda' or 'cuda:N'")
+        if colon:
+            object.__setattr__(self, "type", kind)
+            object.__setattr__(self, "index", int(index))
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

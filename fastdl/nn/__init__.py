@@ -1,5 +1,7 @@
 """Layers under torch.nn's names; `fastdl.nn.functional` is `fastdl.functional`."""
 
+import sys
+
 from .. import functional
 from ..tensor import Parameter
 from . import init
@@ -11,3 +13,6 @@ from .matmul import *
 from .module import *
 from .pool import *
 from .shape import *
+
+# So that `import fastdl.nn.functional as F` works, as in torch.
+sys.modules[f"{__name__}.functional"] = functional
