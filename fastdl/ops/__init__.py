@@ -1,12 +1,26 @@
 """The ops: one module a family, which declares the family's OpSpecs."""
 
 from ..spec import OPS
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from . import (
+    conv,
+    elementwise,
+    elementwise_activation,
+    elementwise_math,
+    loss,
+    matmul,
+    optim,
+    pool,
+    reduce,
+    shape,
+    softmax,
+)
 
 __all__ = [
     "OPS",
     "conv",
     "elementwise",
+    "elementwise_activation",
+    "elementwise_math",
     "loss",
     "matmul",
     "optim",
