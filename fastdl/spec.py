@@ -373,6 +373,7 @@ class OpSpec:
         view: the result is a view of the first array; NumPy makes it on every backend.
         scalars: arrays may also be Python scalars (promoted as torch does).
         elementwise: `out` may be exactly an input.
+        smooth: False for a function with jumps, whose differences are not asked of its gradient.
     """
 
     name: str
@@ -392,6 +393,7 @@ class OpSpec:
     view: bool = False
     scalars: bool = False
     elementwise: bool = False
+    smooth: bool = True
     direct: Callable[..., Any] | None = field(default=None, init=False)
     array_counts: range = field(default=range(0), init=False)
     option_names: frozenset[str] = field(default=frozenset(), init=False)

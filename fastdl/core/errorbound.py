@@ -7,10 +7,14 @@ errors of its operands exactly and adds its own rounding: u·|result| + tiny, wh
 roundoff and tiny the smallest denormal (running error analysis; Higham, ASNA, section 3.3).
 
     bound=bounded(lambda x, dim: x - x.exp().sum(dim).log())
+
+NumPy's functions understand these numbers, so a reference that is the kernel's formula is its own
+bound: `bounded(reference.softsign)`. Comparisons compare the exact values.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +53,8 @@ class Bounded:
         """An operand; a constant is off by u relative unless the dtype holds it exactly."""
         if isinstance(other, Bounded):
             return other
+        if isinstance(other, np.ndarray) and other.ndim:
+            return self.exactly(other)
         value = self.value.dtype.type(other)
         exact = math.frexp(other)[0] / self.unit % 1 == 0
         return replace(self, value=value, error=value * 0 if exact else np.abs(value) * self.unit)
@@ -101,8 +107,7 @@ class Bounded:
 
     def exp(self) -> Bounded:
         """e^x: an error d of x becomes e^x·(e^d − 1)."""
-        value = np.exp(self.value)
-        return self._rounded(value, value * np.expm1(self.error), 2 * FUNCTION_ULPS)
+        return self._function(np.exp(self.value), self._grown())
 
     def log(self) -> Bounded:
         """Ln x: an error d of x becomes −ln(1 − d/x)."""
@@ -202,6 +207,65 @@ class Bounded:
         """The transpose."""
         return replace(self, value=self.value.T, error=self.error.T)
 
+    def _function(self, value: Any, error: Any) -> Bounded:
+        """A result of one of the library's functions, itself within FUNCTION_ULPS."""
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
+
+    def expm1(self) -> Bounded:
+        """e^x − 1: an error d of x becomes e^x·(e^d − 1)."""
+        return self._function(np.expm1(self.value), self._grown())
+
+    def _grown(self) -> np.ndarray:
+        """What e^x gains by an error of x, which may be infinite where e^x is 0."""
+        gain = np.exp(self.value) * np.expm1(self.error)
+        return np.fmin(gain, np.exp(self.value + self.error))
+
+    def bell(self, function: Callable[[Any], Any], steepest: float) -> Bounded:
+        """A library function of bounded slope."""
+        return self._function(function(self.value), steepest * self.error)
+
+    def __abs__(self) -> Bounded:
+        return replace(self, value=np.abs(self.value))
+
+    def __rtruediv__(self, other: Any) -> Bounded:
+        return self._coerced(other) / self
+
+    def least(self, other: Any) -> Bounded:
+        """The smaller of two: a selection, off by no more than the worse of them."""
+        b = self._coerced(other)
+        return self._make(np.minimum(self.value, b.value), np.maximum(self.error, b.error))
+
+    def most(self, other: Any) -> Bounded:
+        """The larger of two."""
+        return -(-self).least(-self._coerced(other))
+
+    def _compared(name: str) -> Callable[..., Any]:  # type: ignore[misc]  # noqa: N805
+        def compare(self: Bounded, other: Any) -> Any:
+            return getattr(self.value, name)(other.value if isinstance(other, Bounded) else other)
+
+        return compare
+
+    __lt__, __le__, __gt__, __ge__ = map(_compared, ("__lt__", "__le__", "__gt__", "__ge__"))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's functions of Bounded numbers."""
+        name = ufunc.__name__
+        first, *others = inputs
+        if not isinstance(first, Bounded):  # a NumPy scalar before it
+            first = self._coerced(first)
+        names = {"absolute": "__abs__", "minimum": "least", "maximum": "most",
+                 "multiply": "__mul__", "add": "__add__", "subtract": "__sub__",
+                 "divide": "__truediv__", "negative": "__neg__", "greater": "__gt__",
+                 "less": "__lt__", "less_equal": "__le__", "greater_equal": "__ge__"}  # fmt: skip
+        return getattr(first, names.get(name, name))(*others)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        """np.where, whose condition is exact."""
+        assert function is np.where
+        mask, a, b = args
+        a, b = self._coerced(a), self._coerced(b)
+        return self._make(np.where(mask, a.value, b.value), np.where(mask, a.error, b.error))
+
     def where(self, mask: np.ndarray) -> Bounded:
         """The number where mask holds, an exact zero elsewhere."""
         return self._make(np.where(mask, self.value, 0), np.where(mask, self.error, 0))
@@ -215,6 +279,19 @@ def concatenate(parts: Sequence[Bounded], axis: int = 0) -> Bounded:
     """The numbers of several arrays one after the other."""
     value = np.concatenate([p.value for p in parts], axis)
     return replace(parts[0], value=value, error=np.concatenate([p.error for p in parts], axis))
+
+
+def carries(steepest: float) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Lets a reference function whose slope is at most `steepest` take Bounded numbers too."""
+
+    def decorate(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @functools.wraps(function)
+        def call(x: Any) -> Any:
+            return x.bell(function, steepest) if isinstance(x, Bounded) else function(x)
+
+        return call
+
+    return decorate
 
 
 def bounded(formula: Callable[..., Any]) -> Callable[[Any], tuple[Any, ...]]:
