@@ -19,13 +19,18 @@ from .attention import *
 from .conv import *
 from .elementwise import *
 from .embed import *
+from .interpolate import *
 from .loss import *
+from .loss_pointwise import *
 from .matmul import *
 from .norm import *
 from .pool import *
 from .random import *
+from .pool_adaptive import *
 from .reduce import *
+from .rnn import *
 from .shape import *
+from .shape_pad import *
 from .softmax import *
 
 __all__ = [

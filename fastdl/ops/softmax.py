@@ -130,7 +130,8 @@ log_softmax_backward: OpSpec = op(
     saves=("g", "y"),
     cost=_cost,
     terms=_terms,
-    bound=bounded(lambda g, y, dim: g - y.exp() * g.sum(dim, keepdims=True)),
+    # e^y overflows only where y is no log-probability, and Σg may then be 0.
+    bound=bounded(lambda g, y, dim: g - y.exp().in_range() * g.sum(dim, keepdims=True)),
     samples=_samples(2),
     bad_inputs=_BAD_BACKWARD,
 )

@@ -1,33 +1,5 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import (
-    attention,
-    conv,
-    elementwise,
-    embed,
-    loss,
-    matmul,
-    norm,
-    optim,
-    pool,
-    random,
-    reduce,
-    shape,
-    softmax,
-)
+from ...core.modules import import_modules
 
-__all__ = [
-    "attention",
-    "conv",
-    "elementwise",
-    "embed",
-    "loss",
-    "matmul",
-    "norm",
-    "optim",
-    "pool",
-    "random",
-    "reduce",
-    "shape",
-    "softmax",
-]
+import_modules(__name__)

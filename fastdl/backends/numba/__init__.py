@@ -1,33 +1,5 @@
 """Numba kernels, one file a family; Numba itself is imported when the first of them runs."""
 
-from . import (
-    attention,
-    conv,
-    elementwise,
-    embed,
-    loss,
-    matmul,
-    norm,
-    optim,
-    pool,
-    random,
-    reduce,
-    shape,
-    softmax,
-)
+from ...core.modules import import_modules
 
-__all__ = [
-    "attention",
-    "conv",
-    "elementwise",
-    "embed",
-    "loss",
-    "matmul",
-    "norm",
-    "optim",
-    "pool",
-    "random",
-    "reduce",
-    "shape",
-    "softmax",
-]
+import_modules(__name__)
