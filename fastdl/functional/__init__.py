@@ -15,13 +15,17 @@ that record their gradients. Unless a docstring says otherwise:
 What each op computes is written in `fastdl/backends/reference`, what it accepts in `fastdl/ops`.
 """
 
+from .attention import *
 from .conv import *
 from .elementwise import *
+from .embed import *
 from .interpolate import *
 from .loss import *
 from .loss_pointwise import *
 from .matmul import *
+from .norm import *
 from .pool import *
+from .random import *
 from .pool_adaptive import *
 from .reduce import *
 from .rnn import *
