@@ -114,12 +114,6 @@ class Bounded:
         carried = -np.log1p(-relative)
         return self._rounded(np.log1p(self.value), carried, LOG1P_ROUNDINGS)
 
-    def sigmoid(self) -> Bounded:
-        """1 / (1 + e^−x): its logarithm moves by no more than x does."""
-        z = np.exp(-np.abs(self.value))
-        value = np.where(self.value >= 0, 1, z) / (1 + z)
-        return self._rounded(value, value * np.expm1(self.error), 2 * FUNCTION_ULPS)
-
     def in_range(self) -> Bounded:
         """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
         largest = np.longdouble(8) * self.unit / self.tiny if self.tiny else np.inf
