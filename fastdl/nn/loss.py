@@ -11,7 +11,8 @@ from .module import Module
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeEmbeddingLoss", "HuberLoss",
-    "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "SmoothL1Loss", "SoftMarginLoss",
+    "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "NLLLoss", "SmoothL1Loss",
+    "SoftMarginLoss",
 ]  # fmt: skip
 
 
@@ -28,7 +29,7 @@ class CrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        self.register_buffer("weight", None if weight is None else Tensor(weight))
+        self.register_buffer("weight", _buffer(weight))
         self.ignore_index = ignore_index
         self.reduction = reduction_of(size_average, reduce, reduction)
         self.label_smoothing = label_smoothing
@@ -42,6 +43,29 @@ class CrossEntropyLoss(Module):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
+        )
+
+
+class NLLLoss(Module):
+    """Negative log-likelihood of log-probabilities and classes; see functional.nll_loss."""
+
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", _buffer(weight))
+        self.ignore_index = ignore_index
+        self.reduction = reduction_of(size_average, reduce, reduction)
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """A scalar, or one loss per target for reduction='none'."""
+        return F.nll_loss(
+            x, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
         )
 
 
