@@ -15,7 +15,7 @@ from ..spec import OPS
 from .elementwise import add, mul, relu, relu_backward, sigmoid, sub, tanh
 from .matmul import linear, matmul
 from .reduce import sum
-from .shape import cat, getitem, permute, reshape
+from .shape import cat, getitem, reshape
 
 
 def _rows(a: Any) -> Any:
@@ -45,7 +45,7 @@ def _before(saved: Any) -> Any:
 
 
 def _product(d: Any, a: Any) -> Any:
-    return matmul(permute(d, dims=(1, 0)), a)
+    return matmul(d.T, a)
 
 
 def _weight_gradients(saved: Any, first: int, d_in: Any, d_recurrent: Any, before: Any) -> Any:
