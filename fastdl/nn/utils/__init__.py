@@ -1,5 +1,5 @@
-"""torch.nn.utils."""
+"""Helpers under the names of torch.nn.utils."""
 
 from . import rnn
-
-__all__ = ["rnn"]
+from .clip_grad import *
+from .convert_parameters import *
