@@ -8,15 +8,18 @@ void bind_pool_adaptive(py::module_& m);
 void bind_interpolate(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_loss(py::module_& m);
+void bind_loss_pointwise(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
 void bind_elementwise(py::module_& m);
+void bind_elementwise_ops(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
 void bind_shape(py::module_& m);
+void bind_rnn(py::module_& m);
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
@@ -25,16 +28,19 @@ PYBIND11_MODULE(_native, m) {
       "NotImplemented for what it does not take.";
   fd::bind_reduce(m);
   fd::bind_loss(m);
+  fd::bind_loss_pointwise(m);
   fd::bind_optim(m);
   fd::bind_softmax(m);
   fd::bind_runtime(m);
   fd::bind_roofline(m);
   fd::bind_bfloat16(m);
   fd::bind_elementwise(m);
+  fd::bind_elementwise_ops(m);
   fd::bind_conv(m);
   fd::bind_matmul(m);
   fd::bind_pool(m);
   fd::bind_pool_adaptive(m);
   fd::bind_interpolate(m);
   fd::bind_shape(m);
+  fd::bind_rnn(m);
 }

@@ -14,8 +14,6 @@ import fastdl.functional as F  # noqa: E402
 from fastdl import errors  # noqa: E402
 from fastdl.spec import OPS  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::fastdl.core.errors.FallbackWarning")
-
 SHAPES = [(5, 7), (2, 5, 3), (2, 4, 3, 2)]
 OPTIONS = [
     {"reduction": reduction, "label_smoothing": smoothing}

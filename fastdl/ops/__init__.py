@@ -1,37 +1,8 @@
-"""The ops: one module a family, which declares the family's OpSpecs."""
+"""The ops: one module a family, or a topic of one, which declares the family's OpSpecs."""
 
+from ..core.modules import import_modules
 from ..spec import OPS
-from . import (
-    conv,
-    conv_3d,
-    conv_transpose,
-    elementwise,
-    interpolate,
-    loss,
-    matmul,
-    optim,
-    pool,
-    pool_adaptive,
-    reduce,
-    shape,
-    shape_pad,
-    softmax,
-)
 
-__all__ = [
-    "OPS",
-    "conv",
-    "conv_3d",
-    "conv_transpose",
-    "elementwise",
-    "interpolate",
-    "loss",
-    "matmul",
-    "optim",
-    "pool",
-    "pool_adaptive",
-    "reduce",
-    "shape",
-    "shape_pad",
-    "softmax",
-]
+__all__ = ["OPS"]
+
+import_modules(__name__)

@@ -1,33 +1,5 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import (
-    conv,
-    conv_3d,
-    elementwise,
-    interpolate,
-    loss,
-    matmul,
-    optim,
-    pool,
-    pool_adaptive,
-    reduce,
-    shape,
-    shape_pad,
-    softmax,
-)
+from ...core.modules import import_modules
 
-__all__ = [
-    "conv",
-    "conv_3d",
-    "elementwise",
-    "interpolate",
-    "loss",
-    "matmul",
-    "optim",
-    "pool",
-    "pool_adaptive",
-    "reduce",
-    "shape",
-    "shape_pad",
-    "softmax",
-]
+import_modules(__name__)
