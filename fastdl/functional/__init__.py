@@ -23,6 +23,7 @@ from .loss_pointwise import *
 from .matmul import *
 from .pool import *
 from .pool_adaptive import *
+from .pool_lp import *
 from .reduce import *
 from .rnn import *
 from .shape import *

@@ -120,9 +120,7 @@ class _Forward(_Conv):
         if self.padding_mode != "zeros":
             x, padding = F.pad(x, self._around, self.padding_mode), 0
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.axes - 1]
-        return convolve(
-            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        return convolve(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv1d(_Forward):
