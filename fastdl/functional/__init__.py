@@ -27,6 +27,7 @@ from .norm import *
 from .pool import *
 from .random import *
 from .pool_adaptive import *
+from .pool_lp import *
 from .reduce import *
 from .rnn import *
 from .shape import *
