@@ -12,6 +12,7 @@ from .loss import *
 from .matmul import *
 from .module import *
 from .pool import *
+from .rnn import *
 from .shape import *
 
 # So that `import fastdl.nn.functional as F` works, as in torch.
