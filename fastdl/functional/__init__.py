@@ -21,12 +21,16 @@ from .interpolate import *
 from .loss import *
 from .loss_pointwise import *
 from .matmul import *
+from .matmul_products import *
 from .pool import *
 from .pool_adaptive import *
 from .reduce import *
 from .rnn import *
 from .shape import *
+from .shape_index import *
 from .shape_pad import *
+from .shape_sort import *
+from .shape_view import *
 from .softmax import *
 
 __all__ = [

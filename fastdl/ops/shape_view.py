@@ -110,6 +110,52 @@ roll: OpSpec = op(
 )
 
 
+# --- parts -------------------------------------------------------------------------------------
+
+
+def _split_shape(x: Any, sizes: Any, dim: Any = 0) -> Plan:
+    if not x.ndim:
+        raise ShapeError("split: got a 0-d array, want at least 1 dim")
+    parts, axis = as_ints("split", "sizes", sizes), normalize_dim("split", dim, x.ndim)
+    if not parts or min(parts) < 0 or sum(parts) != x.shape[axis]:
+        raise ShapeError(
+            f"split: sizes: got {parts}, want sizes >= 0 that sum to {x.shape[axis]}, dim {axis} of"
+            f" {x.shape}"
+        )
+    shapes = ((*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in parts)
+    outs = tuple(Out(shape, x.dtype) for shape in shapes)
+    return Plan(outs, (x,), {"sizes": parts, "dim": axis})
+
+
+# One node for all parts, so that their gradients are put together once, and not each added to
+# zeros of x's size.
+split: OpSpec = op(
+    name="split",
+    family="shape",
+    signature="x; sizes, dim -> parts",
+    shape=_split_shape,
+    reference=reference.split,
+    vjp=lambda saved, *parts: (OPS["cat"](*parts, dim=saved.options["dim"]),),
+    cost=lambda x, **_: Cost(0, 0),
+    bound=exact,
+    samples=(
+        Sample("two", ((5, 3),), {"sizes": (2, 3), "dim": 0}),
+        Sample("columns", ((2, 7),), {"sizes": (1, 0, 6), "dim": -1}),
+        Sample("one", ((4,),), {"sizes": (4,), "dim": 0}),
+        Sample("empty", ((0, 3),), {"sizes": (0, 0), "dim": 0}),
+    ),
+    bad_inputs=(
+        BadInput("sum", lambda: ((_f32(5),), {"sizes": (2, 2), "dim": 0}), ShapeError),
+        BadInput("negative", lambda: ((_f32(5),), {"sizes": (7, -2), "dim": 0}), ShapeError),
+        BadInput("no parts", lambda: ((_f32(0),), {"sizes": (), "dim": 0}), ShapeError),
+        BadInput("scalar array", lambda: ((_f32(),), {"sizes": (1,), "dim": 0}), ShapeError),
+        BadInput("dim", lambda: ((_f32(5),), {"sizes": (5,), "dim": 1}), IndexRangeError),
+    ),
+    dtypes=NUMERIC,
+    view=True,
+)
+
+
 # --- repetition --------------------------------------------------------------------------------
 
 

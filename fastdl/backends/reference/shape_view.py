@@ -20,6 +20,13 @@ def roll(x: Any, *, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Any:
     return np.roll(x, shifts, dims) if dims else np.array(x)
 
 
+def split(x: Any, *, sizes: tuple[int, ...], dim: int) -> Any:
+    """Views of x, one after the other along dim."""
+    ends = list(itertools.accumulate(sizes))
+    before = (slice(None),) * dim
+    return tuple(x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True))
+
+
 def roll_windows(
     shape: tuple[int, ...], shifts: tuple[int, ...], dims: tuple[int, ...]
 ) -> list[tuple[Window, Window]]:
