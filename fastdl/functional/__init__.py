@@ -24,6 +24,7 @@ from .loss import *
 from .loss_pointwise import *
 from .matmul import *
 from .norm import *
+from .matmul_products import *
 from .pool import *
 from .random import *
 from .pool_adaptive import *
@@ -31,7 +32,10 @@ from .pool_lp import *
 from .reduce import *
 from .rnn import *
 from .shape import *
+from .shape_index import *
 from .shape_pad import *
+from .shape_sort import *
+from .shape_view import *
 from .softmax import *
 
 __all__ = [
