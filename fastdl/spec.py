@@ -119,6 +119,13 @@ class Bools:
 
 
 @dataclass(frozen=True)
+class NonNegative:
+    """A sample's float array that is no less than zero: a running mean of squares, a variance."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Within:
     """A sample's float array whose range matters to the op: uniform in [low, high), however the
     other arrays are filled."""
@@ -129,11 +136,31 @@ class Within:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A sample's float array from low to high: what the checker fills in, folded there.
+
+    |v| / (1 + |v|) of each number, so that 0, denormals and infinities reach the ends.
+    """
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+    def fold(self, values: np.ndarray) -> np.ndarray:
+        """The numbers within the range; NaN becomes its middle."""
+        with np.errstate(all="ignore"):
+            part = np.abs(values)
+            part = np.where(np.isinf(part), 1, part / (1 + part))
+            part = np.where(np.isnan(part), 0.5, part)
+            return np.asarray(self.low + (self.high - self.low) * part).astype(values.dtype)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, Within, an array, or a Python
-    scalar.
+    An array may also be None (a missing optional one), NonNegative, Within, Folded, Ints, Bools, an
+    array or a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -155,8 +182,12 @@ class Sample:
             return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
+        if isinstance(a, NonNegative):
+            return np.abs(self._make(a.shape, rng, dtype, fill))
         if isinstance(a, Within):
             return rng.uniform(a.low, a.high, a.shape).astype(dtype)
+        if isinstance(a, Folded):
+            return a.fold(self._make(a.shape, rng, dtype, fill))
         if not isinstance(a, tuple):
             return a
         if self.channels_last and len(a) == 4:
@@ -342,6 +373,7 @@ class OpSpec:
         view: the result is a view of the first array; NumPy makes it on every backend.
         scalars: arrays may also be Python scalars (promoted as torch does).
         elementwise: `out` may be exactly an input.
+        smooth: False for a function with jumps, whose differences are not asked of its gradient.
     """
 
     name: str
@@ -361,6 +393,7 @@ class OpSpec:
     view: bool = False
     scalars: bool = False
     elementwise: bool = False
+    smooth: bool = True
     direct: Callable[..., Any] | None = field(default=None, init=False)
     least_arrays: int = field(default=0, init=False)
     most_arrays: int = field(default=0, init=False)

@@ -5,8 +5,8 @@ the class the reference's is (NaN, infinity of a sign), and if |got âˆ’ exact| â
 where `exact` comes from a wider dtype and the bound from the op's spec and the kernel's
 declared depth. The reference's own error in that wider dtype is part of the bound: it is the op's
 bound again, at the wide unit roundoff and the depth of a sum term by term, which no order of
-summation exceeds (docs/checking.md). There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never
-passes for a number.
+summation exceeds (docs/checking.md). There is no rtol and no atol. `not (error <= bound)` is a
+failure, so NaN never passes for a number.
 """
 
 from __future__ import annotations

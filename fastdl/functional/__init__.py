@@ -17,11 +17,16 @@ What each op computes is written in `fastdl/backends/reference`, what it accepts
 
 from .conv import *
 from .elementwise import *
+from .interpolate import *
 from .loss import *
+from .loss_pointwise import *
 from .matmul import *
 from .pool import *
+from .pool_adaptive import *
 from .reduce import *
+from .rnn import *
 from .shape import *
+from .shape_pad import *
 from .softmax import *
 
 __all__ = [

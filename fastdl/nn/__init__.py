@@ -4,7 +4,7 @@ import sys
 
 from .. import functional
 from ..tensor import Parameter
-from . import init
+from . import init, utils
 from .container import *
 from .conv import *
 from .elementwise import *
@@ -12,6 +12,7 @@ from .loss import *
 from .matmul import *
 from .module import *
 from .pool import *
+from .rnn import *
 from .shape import *
 
 # So that `import fastdl.nn.functional as F` works, as in torch.

@@ -19,6 +19,9 @@ from .shape import cat, getitem, permute, reshape
 
 
 def _rows(a: Any) -> Any:
+    """[T, B, C] as [T·B, C]."""
+    if len(a.shape) == 2:
+        return a
     return reshape(a, shape=(math.prod(a.shape[:-1]), a.shape[-1]))
 
 
@@ -30,6 +33,8 @@ def _before(saved: Any) -> Any:
     """The states from which each row's step began: those of the step before, or h0."""
     shape, (batch, width) = saved.inputs[0].shape, saved.inputs[1].shape
     reverse, sizes = saved.options["reverse"], saved.batch_sizes
+    if sizes is None and (len(shape) == 2 or shape[0] == 1):
+        return saved.h0
     if sizes is not None or 0 in shape:
         index = previous_rows(shape, batch, sizes, reverse)
         return getitem(cat(saved.h0, _rows(saved.y), dim=0), index=(index,))
@@ -50,7 +55,9 @@ def _weight_gradients(saved: Any, first: int, d_in: Any, d_recurrent: Any, befor
     columns that belong to consecutive rows of w_hh (None: they are d_in); `before` makes the h.
     """
     needs = saved.needs
-    dx = reshape(matmul(d_in, saved.w_ih), shape=saved.inputs[0].shape) if needs[0] else None
+    dx = matmul(d_in, saved.w_ih) if needs[0] else None
+    if dx is not None and len(saved.inputs[0].shape) == 3:
+        dx = reshape(dx, shape=saved.inputs[0].shape)
     dw_ih = _product(d_in, _rows(saved.x)) if needs[first] else None
     blocks = [d_in] if d_recurrent is None else d_recurrent
     dw_hh = db_ih = db_hh = None
@@ -131,14 +138,14 @@ def _part(a: Any, step: Step) -> Any:
 
 
 def _active(state: Any, step: Step) -> Any:
-    return getitem(state, index=(slice(step.count),))
+    return getitem(state, index=(slice(step.active),))
 
 
 def _merged(new: Any, state: Any, step: Step) -> Any:
-    """A state [B, C] after a step, in which sequences from `count` on had no part."""
-    if step.count == state.shape[0]:
+    """A state [B, C] after a step, in which sequences from `active` on had no part."""
+    if step.active == state.shape[0]:
         return new
-    return cat(new, getitem(state, index=(slice(step.count, None),)), dim=0)
+    return cat(new, getitem(state, index=(slice(step.active, None),)), dim=0)
 
 
 def _in_order(parts: dict[int, Any]) -> Any:
