@@ -1,4 +1,5 @@
-// conv2d and its two gradients: arguments checked, described as Conv (kernels/cpu/conv.h), run.
+// conv2d, its two gradients and conv_transpose2d: arguments checked, described as Conv
+// (kernels/cpu/conv.h), run.
 #include "conv.h"
 
 #include <algorithm>
@@ -92,9 +93,9 @@ bool result(py::handle out, DType dtype, const int64_t (&shape)[4], bool channel
   return true;
 }
 
-// Zeros: what is left where no term is summed.
+// The bias, or zeros: what is left where no term is summed.
 template <class T>
-void clear(const Array& y) {
+void fill(const Array& y, const T* bias) {
   const int64_t rows = y.shape[0] * y.shape[1] * y.shape[2];
   const bool last = y.stride[1] == 1;  // the inner loop over what is contiguous
   const int64_t images = y.shape[0], n = last ? y.shape[1] : y.shape[3];
@@ -103,13 +104,24 @@ void clear(const Array& y) {
   const int64_t inner = last ? 1 : y.stride[3];
   parallel_for(images * outer[0], double(rows), [&](int64_t i) {
     T* to = y.ptr<T>() + i / outer[0] * y.stride[0] + i % outer[0] * step[0];
+    const T value = bias && !last ? bias[i % outer[0]] : T(0);
     for (int64_t j = 0; j < outer[1]; ++j, to += step[1]) {
-      if (inner == 1)
-        std::fill_n(to, n, T(0));
+      if (bias && last)
+        std::copy_n(bias, n, to);
+      else if (inner == 1)
+        std::fill_n(to, n, value);
       else
-        for (int64_t k = 0; k < n; ++k) to[k * inner] = T(0);
+        for (int64_t k = 0; k < n; ++k) to[k * inner] = value;
     }
   });
+}
+
+template <class T>
+std::vector<T> dense(const Array* bias) {
+  std::vector<T> values;
+  for (int64_t k = 0; bias && k < bias->shape[0]; ++k)
+    values.push_back(bias->ptr<T>()[k * bias->stride[0]]);
+  return values;
 }
 
 std::vector<Tap> window(const Array& w, const Options& o) {
@@ -170,19 +182,16 @@ void run(const Array& x, const Array& y, Conv<T> v) {
 
 template <class T>
 void forward(const Array& x, const Array& w, const Array* bias, const Array& y, const Options& o) {
-  std::vector<T> dense;
-  if (bias)
-    for (int64_t k = 0; k < w.shape[0]; ++k) dense.push_back(bias->ptr<T>()[k * bias->stride[0]]);
-  const T* b = bias ? dense.data() : nullptr;
+  const std::vector<T> values = dense<T>(bias);
   const std::vector<Tap> taps = window(w, o);
   Conv<T> v = describe<T>(x, w, y, o, taps);
-  v.bias = b;
+  v.bias = bias ? values.data() : nullptr;
   run(x, y, v);
 }
 
 template <class T>
 void weight_grad(const Array& x, const Array& g, const Array& dw, const Options& o) {
-  if (g.size() == 0) return clear<T>(dw);
+  if (g.size() == 0) return fill<T>(dw, nullptr);
   const std::vector<Tap> taps = window(dw, o);
   Conv<T> v = describe<T>(x, dw, g, o, taps);
   set_image(v, x);
@@ -203,9 +212,56 @@ std::vector<Meeting> meeting(const Options& o, int i, int64_t kernel, int64_t re
   return all;
 }
 
-// Each residue of (h, w) modulo the stride is a convolution of g, with stride 1.
+// One pixel of g a plane, and dx the taps it meets: a matrix product, whose columns are (c, r, s).
+// (As a convolution each of them would read R S pixels of which one is not padding.)
 template <class T>
-void input_grad(const Array& g, const Array& w, const Array& dx, const Options& o) {
+bool input_grad_of_pixels(const Array& g, const Array& w, const T* bias, const Array& dx,
+                          const Options& o) {
+  const int64_t taps = w.shape[2] * w.shape[3];
+  if (g.shape[2] != 1 || g.shape[3] != 1 || w.shape[0] == 0 || taps == 1) return false;
+  int64_t stride = 1;
+  for (int i = 3; i >= 1; stride *= dx.shape[i--]) {
+    const int64_t in_w = i == 1 ? dx.shape[1] / o.groups : dx.shape[i];
+    if (w.shape[i] != in_w || w.stride[i] != stride || dx.stride[i] != stride) return false;
+    if (i > 1 && (o.before[i - 2] || (o.dilation[i - 2] != 1 && w.shape[i] != 1))) return false;
+  }
+  std::vector<T> each;
+  for (int64_t i = 0; bias && i < dx.shape[1] * taps; ++i) each.push_back(bias[i / taps]);
+  const Tap tap = {0, 0, 0};
+  Conv<T> v = {};
+  v.x = g.ptr<T>();
+  v.w = w.ptr<T>();
+  v.y = dx.ptr<T>();
+  v.bias = bias ? each.data() : nullptr;
+  v.groups = o.groups;
+  v.N = v.H = v.P = 1;
+  v.Q = v.W = g.shape[0];
+  v.C = w.shape[0] / o.groups;
+  v.K = w.shape[1] * taps;
+  v.xc = g.stride[1];
+  v.xg = v.C * v.xc;
+  v.xw = g.stride[0];
+  v.wk = 1;
+  v.wc = w.stride[0];
+  v.wg = v.C * v.wc;
+  v.yk = 1;
+  v.yg = v.K;
+  v.yq = dx.stride[0];
+  v.stride_h = v.stride_w = 1;
+  v.taps = 1;
+  v.tap = &tap;
+  convolve(v, true);
+  return true;
+}
+
+// Each residue of (h, w) modulo the stride is a convolution of g, with stride 1; plus a bias, which
+// makes it a transposed convolution.
+template <class T>
+void input_grad(const Array& g, const Array& w, const Array* bias, const Array& dx,
+                const Options& o) {
+  const std::vector<T> values = dense<T>(bias);
+  const T* const b = bias ? values.data() : nullptr;
+  if (input_grad_of_pixels(g, w, b, dx, o)) return;
   const int64_t residues[2] = {std::min(o.stride[0], dx.shape[2]),
                                std::min(o.stride[1], dx.shape[3])};
   // Residues that no tap meets, as in a 1 x 1 kernel of stride 2, are zero.
@@ -213,27 +269,28 @@ void input_grad(const Array& g, const Array& w, const Array& dx, const Options& 
   for (int i = 0; i < 2; ++i)
     for (int64_t a = 0; a < residues[i]; ++a)
       zeros = zeros || meeting(o, i, w.shape[2 + i], a).empty();
-  if (zeros) clear<T>(dx);
+  if (zeros) fill<T>(dx, b);
   if (w.shape[0] == 0) return;
 
-  for (int64_t a = 0; a < residues[0]; ++a) {
-    for (int64_t b = 0; b < residues[1]; ++b) {
+  for (int64_t i = 0; i < residues[0]; ++i) {
+    for (int64_t j = 0; j < residues[1]; ++j) {
       std::vector<Tap> taps;
-      for (const Meeting& r : meeting(o, 0, w.shape[2], a))
-        for (const Meeting& s : meeting(o, 1, w.shape[3], b))
+      for (const Meeting& r : meeting(o, 0, w.shape[2], i))
+        for (const Meeting& s : meeting(o, 1, w.shape[3], j))
           taps.push_back({r.shift, s.shift, r.r * w.stride[2] + s.r * w.stride[3]});
       if (taps.empty()) continue;
       Conv<T> v = {};
       v.w = w.ptr<T>();
-      v.y = dx.ptr<T>() + a * dx.stride[2] + b * dx.stride[3];
+      v.bias = b;
+      v.y = dx.ptr<T>() + i * dx.stride[2] + j * dx.stride[3];
       v.groups = o.groups;
       v.N = g.shape[0];
       v.C = w.shape[0] / o.groups;
       v.H = g.shape[2];
       v.W = g.shape[3];
       v.K = w.shape[1];
-      v.P = ceil_div(dx.shape[2] - a, o.stride[0]);
-      v.Q = ceil_div(dx.shape[3] - b, o.stride[1]);
+      v.P = ceil_div(dx.shape[2] - i, o.stride[0]);
+      v.Q = ceil_div(dx.shape[3] - j, o.stride[1]);
       v.wk = w.stride[1];
       v.wc = w.stride[0];
       v.wg = v.C * v.wc;
@@ -300,10 +357,50 @@ py::object conv2d_input_grad(py::handle g, py::handle w, py::handle input_size, 
   if (dxa.size() == 0) return dx;
   py::gil_scoped_release nogil;
   if (ga.dtype == DType::f32)
-    input_grad<float>(ga, wa, dxa, o);
+    input_grad<float>(ga, wa, nullptr, dxa, o);
   else
-    input_grad<double>(ga, wa, dxa, o);
+    input_grad<double>(ga, wa, nullptr, dxa, o);
   return dx;
+}
+
+py::object conv_transpose2d(py::handle x, py::handle w, py::handle bias, py::handle stride,
+                            py::handle padding, py::handle output_padding, py::handle dilation,
+                            py::handle groups, py::handle out) {
+  Array xa, wa, ba, ya;
+  Options o;
+  int64_t more[2];
+  if (!view(x, xa) || !view(w, wa) || xa.ndim != 4 || wa.ndim != 4) return declined();
+  if (!is_float(xa, xa.dtype) || wa.dtype != xa.dtype) return declined();
+  if (!o.read(stride, padding, dilation, groups) || !pair(output_padding, 0, more))
+    return declined();
+  int64_t channels;
+  if (__builtin_mul_overflow(wa.shape[1], o.groups, &channels)) return declined();
+  const bool biased = !bias.is_none();
+  if (biased) {
+    if (!view(bias, ba) || ba.ndim != 1 || ba.dtype != xa.dtype) return declined();
+    if (ba.shape[0] != channels) return declined();
+  }
+  int64_t shape[4] = {xa.shape[0], channels, 0, 0};
+  for (int i = 0; i < 2; ++i) {
+    if (xa.shape[2 + i] < 1 || more[i] >= std::max(o.stride[i], o.dilation[i])) return declined();
+    int64_t reach, steps;
+    if (__builtin_mul_overflow(o.dilation[i], wa.shape[2 + i] - 1, &reach)) return declined();
+    if (__builtin_mul_overflow(o.stride[i], xa.shape[2 + i] - 1, &steps)) return declined();
+    shape[2 + i] = steps - o.before[i] - o.after[i] + reach + more[i] + 1;
+    if (shape[2 + i] < 1 || shape[2 + i] >= kLargest || wa.shape[2 + i] < 1) return declined();
+  }
+  if (wa.shape[0] < o.groups || wa.shape[0] % o.groups || xa.shape[1] != wa.shape[0])
+    return declined();
+  py::object y;
+  const Array& b = biased ? ba : wa;
+  if (!result(out, xa.dtype, shape, is_channels_last(xa), {&xa, &wa, &b}, y, ya)) return declined();
+  if (ya.size() == 0) return y;
+  py::gil_scoped_release nogil;
+  if (xa.dtype == DType::f32)
+    input_grad<float>(xa, wa, biased ? &ba : nullptr, ya, o);
+  else
+    input_grad<double>(xa, wa, biased ? &ba : nullptr, ya, o);
+  return y;
 }
 
 py::object conv2d_weight_grad(py::handle x, py::handle g, py::handle kernel_size, py::handle stride,
@@ -339,6 +436,9 @@ void bind_conv(py::module_& m) {
         arg("dilation"), arg("groups"), arg("out") = py::none());
   m.def("conv2d_input_grad", &conv2d_input_grad, arg("g"), arg("w"), arg("input_size"),
         arg("stride"), arg("padding"), arg("dilation"), arg("groups"), arg("channels_last"),
+        arg("out") = py::none());
+  m.def("conv_transpose2d", &conv_transpose2d, arg("x"), arg("w"), arg("bias"), arg("stride"),
+        arg("padding"), arg("output_padding"), arg("dilation"), arg("groups"),
         arg("out") = py::none());
   m.def("conv2d_weight_grad", &conv2d_weight_grad, arg("x"), arg("g"), arg("kernel_size"),
         arg("stride"), arg("padding"), arg("dilation"), arg("groups"), arg("channels_last"),

@@ -1,4 +1,5 @@
-// cross_entropy of logits x[N, C, *] (or x[C]) with int64 class targets, and its gradient.
+// cross_entropy of logits x[N, C, *] (or x[C]) with targets of int64 classes or of probabilities,
+// and its gradient.
 #include "../kernels/cpu/loss.h"
 
 #include <algorithm>
@@ -24,15 +25,16 @@ constexpr double kNanosecondsPerByte = 0.04;  // where a register is 64 bytes
 
 enum class Reduction { none, sum, mean };
 
-// A checked call. Places are the elements of target, in x's order of memory.
+// A checked call. Places are the elements of a target of classes, in x's order of memory.
 struct Call {
   Array x, target, weight;
-  bool weighted = false;
+  bool soft = false, weighted = false;  // soft: the target is probabilities, of x's shape
   Reduction reduction;
   int64_t ignore_index, places = 1;
   double smoothing;
   int axis;
   int order[kMaxDims], place_order[kMaxDims];
+  Array where;  // the shape of the places
   std::optional<Scratch> packed_x, packed_target, packed_weight;
   double weights = 0;      // their sum
   double denominator = 1;  // of a mean
@@ -42,17 +44,19 @@ struct Call {
             py::handle ignore, py::handle how, py::handle smooth) {
     if (!view(x_object, x) || !view(target_object, target)) return false;
     if (x.dtype != DType::f32 && x.dtype != DType::f64) return false;
-    if (target.dtype != DType::i64 || x.ndim < 1 || target.ndim != x.ndim - 1) return false;
+    if (x.ndim < 1) return false;
     axis = x.ndim == 1 ? 0 : 1;
-    for (int d = 0; d < target.ndim; ++d) {
-      if (target.shape[d] != x.shape[d < axis ? d : d + 1]) return false;
-      places *= target.shape[d];
-    }
+    where.ndim = x.ndim - 1;
+    for (int d = 0; d < where.ndim; ++d) places *= where.shape[d] = x.shape[d < axis ? d : d + 1];
+    soft = target.dtype == x.dtype;
+    if (!same_shape(target, soft ? x : where) || (!soft && target.dtype != DType::i64))
+      return false;
     weighted = !weight_object.is_none();
     if (weighted && (!view(weight_object, weight) || weight.dtype != x.dtype || weight.ndim != 1 ||
                      weight.shape[0] != x.shape[axis]))
       return false;
     if (!parse_int(ignore, ignore_index) || !parse_number(smooth, smoothing)) return false;
+    if (soft && ignore_index >= 0) return false;
     if (!(smoothing >= 0 && smoothing <= 1) || !PyUnicode_Check(how.ptr())) return false;
     const auto is = [&](const char* name) {
       return PyUnicode_CompareWithASCIIString(how.ptr(), name) == 0;
@@ -63,18 +67,27 @@ struct Call {
     memory_order(x, order);
     for (int i = 0, k = 0; i < x.ndim; ++i)
       if (order[i] != axis) place_order[k++] = order[i] < axis ? order[i] : order[i] - 1;
-    make_dense(target, place_order, packed_target);
-    const int64_t *t = target.ptr<int64_t>(), classes = x.shape[axis];
+    const int64_t classes = x.shape[axis];
     int64_t counted = 0;
-    for (int64_t i = 0; i < places; ++i) {
-      if (t[i] == ignore_index) continue;
-      if (t[i] < 0 || t[i] >= classes) out_of_range(op, t[i], classes);
-      ++counted;
+    if (soft) {
+      counted = classes > 0 ? places : 0;
+      if (x.size() > 0) make_inner_dense(target, order, packed_target);
+    } else {
+      make_dense(target, place_order, packed_target);
+      const int64_t* t = target.ptr<int64_t>();
+      for (int64_t i = 0; i < places; ++i) {
+        if (t[i] == ignore_index) continue;
+        if (t[i] < 0 || t[i] >= classes) out_of_range(op, t[i], classes);
+        ++counted;
+      }
     }
     if (x.size() > 0) make_inner_dense(x, order, packed_x);
     weights = static_cast<double>(classes);
     denominator = static_cast<double>(counted);
-    if (weighted) {
+    if (weighted && soft) {
+      const int only[] = {0};
+      make_dense(weight, only, packed_weight);
+    } else if (weighted) {
       const int only[] = {0};
       make_dense(weight, only, packed_weight);
       x.dtype == DType::f32 ? weigh<float>() : weigh<double>();
@@ -100,7 +113,10 @@ struct Call {
 
   LossStrip strip() const {
     LossStrip s{};
-    s.target = target.ptr<int64_t>();
+    if (soft)
+      s.share = target.data;
+    else
+      s.target = target.ptr<int64_t>();
     s.ignore_index = ignore_index;
     s.weight = weighted ? weight.data : nullptr;
     s.weights = weights;
@@ -112,7 +128,8 @@ struct Call {
 
 // Runs a kernel over all places; y is an array like x, or x itself.
 void run(const Call& call, void (*kernel)(const LossStrip&), const LossStrip& all, const Array& y) {
-  const AxisLoops l(make_loops({&call.x, &y}, call.order, 1u << call.axis));
+  const Array& same = call.soft ? call.target : call.x;
+  const AxisLoops l(make_loops({&call.x, &y, &same}, call.order, 1u << call.axis));
   const int64_t item = itemsize(call.x.dtype);
   const double bytes = static_cast<double>(call.x.size() * item);
   l.parallel(kChunk, 256 / item, bytes * kNanosecondsPerByte,
@@ -128,7 +145,11 @@ void run(const Call& call, void (*kernel)(const LossStrip&), const LossStrip& al
                s.ds = l.step[1];
                s.xc = l.stride[0];
                s.dc = l.stride[1];
-               s.target += place;
+               if (s.target) s.target += place;
+               if (s.share)
+                 s.share = call.target.ptr<char>() + (l.outer.offset(row, 2) + column) * item;
+               s.ps = l.step[2];
+               s.pc = l.stride[2];
                if (s.loss) s.loss = static_cast<char*>(s.loss) + place * item;
                if (s.g) s.g = static_cast<const char*>(s.g) + place * item;
                kernel(s);
@@ -142,7 +163,7 @@ py::object cross_entropy(py::handle x, py::handle target, py::handle weight,
   if (!call.read("cross_entropy", x, target, weight, ignore_index, reduction, label_smoothing))
     return declined();
   const bool none = call.reduction == Reduction::none;
-  const Array& places = call.target;
+  const Array& places = call.where;
   Output y;
   if (!y.make(out, call.x.dtype, none ? places.ndim : 0, places.shape, call.place_order,
               {&call.x, &call.target, call.weighted ? &call.weight : &call.x}))
@@ -174,7 +195,7 @@ py::object cross_entropy_backward(py::handle g_object, py::handle x, py::handle 
                  label_smoothing))
     return declined();
   const bool none = call.reduction == Reduction::none;
-  if (g.dtype != call.x.dtype || (none ? !same_shape(g, call.target) : g.ndim != 0))
+  if (g.dtype != call.x.dtype || (none ? !same_shape(g, call.where) : g.ndim != 0))
     return declined();
   Output dx;
   if (!dx.make(out, call.x.dtype, call.x.ndim, call.x.shape, call.order,

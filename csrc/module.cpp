@@ -4,6 +4,8 @@
 namespace fd {
 namespace py = pybind11;
 void bind_pool(py::module_& m);
+void bind_pool_adaptive(py::module_& m);
+void bind_interpolate(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_optim(py::module_& m);
@@ -16,6 +18,7 @@ void bind_elementwise_ops(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
 void bind_shape(py::module_& m);
+void bind_rnn(py::module_& m);
 }  // namespace fd
 
 PYBIND11_MODULE(_native, m) {
@@ -34,5 +37,8 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_conv(m);
   fd::bind_matmul(m);
   fd::bind_pool(m);
+  fd::bind_pool_adaptive(m);
+  fd::bind_interpolate(m);
   fd::bind_shape(m);
+  fd::bind_rnn(m);
 }

@@ -70,15 +70,13 @@ struct Options {
   }
 
   // torch's size of one dimension: under ceil_mode the last window must start inside the image or
-  // its padding on the left. Zero when there is no window, or when one steps over the image.
+  // its padding on the left. Zero when there is no window.
   int64_t outputs(int d, int64_t size) const {
     const int64_t step = stride[d], pad = padding[d], reach = (kernel[d] - 1) * dilation[d] + 1;
     const int64_t room = size + 2 * pad - reach + (ceil_mode ? step - 1 : 0);
     if (2 * pad > kernel[d] || room < 0 || size < 1 || size >= kMaxSize) return 0;
     int64_t n = room / step + 1;
     if (ceil_mode && (n - 1) * step >= size + pad) --n;
-    for (int64_t i = 0; i < n && i * step < pad && dilation[d] > size; ++i)
-      if (first_inside(i * step - pad, dilation[d]) >= size) return 0;
     return n;
   }
 
@@ -196,7 +194,7 @@ struct Reach {
       return;
     }
     top = std::max<int64_t>(first * w.sh - w.ph, 0);
-    bottom = std::min((last - 1) * w.sh - w.ph + (w.kh - 1) * w.dh + 1, w.H);
+    bottom = std::max(top, std::min((last - 1) * w.sh - w.ph + (w.kh - 1) * w.dh + 1, w.H));
   }
 };
 

@@ -12,7 +12,15 @@ from typing import Any
 
 from numpy import finfo, iinfo
 
-from . import _native, autograd, backends, core, cuda, functional, nn, ops, optim
+from . import launch
+
+try:
+    from . import _native  # chooses the instruction set and reads FASTDL_*
+except ImportError as error:
+    launch.refuse(error)
+    raise
+
+from . import autograd, backends, core, cuda, data, functional, nn, ops, optim, utils
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad, value_and_grad
 from .core import errors
 from .core.config import (
@@ -28,6 +36,7 @@ from .core.memory import empty_cache
 from .core.random import manual_seed
 from .creation import *
 from .dispatch import explain
+from .fit import fit
 from .functional import *  # torch keeps its functions at the top too
 from .serialization import load, save
 from .spec import kernel

@@ -26,15 +26,26 @@ from .spec import OPS, OpSpec
 
 if TYPE_CHECKING:
     from .tensor import Tensor
+# At run time tensor.py, which imports this module, sets `Tensor` here: an import statement in every
+# function would cost a microsecond a call.
 
 _recording: ContextVar[bool] = ContextVar("fastdl_recording", default=True)
 _sequence = itertools.count()
 
 
 class no_grad(ContextDecorator):  # noqa: N801 (torch's name)
-    """Within it nothing is recorded; works as `with no_grad():` and as a decorator."""
+    """Within it nothing is recorded: `with no_grad():`, or `@no_grad()` or `@no_grad` above a
+    function."""
 
     _state = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        """A context, or the function itself decorated."""
+        new = super().__new__(cls)
+        if function is None:
+            return new
+        new.__init__()  # type: ignore[misc]
+        return new(function)
 
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
@@ -104,14 +115,12 @@ class Node:
                  "outputs", "saved", "spec")  # fmt: skip
 
     def __init__(self, spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any]):
-        from .tensor import Tensor
-
         self.spec = spec
         self.options = options
         self.order = next(_sequence)
         self.edges = [a._edge() if isinstance(a, Tensor) else None for a in arrays]
-        self.needs = tuple(edge is not None for edge in self.edges)
-        self.metas = tuple(_meta(a._array if isinstance(a, Tensor) else a) for a in arrays)
+        self.needs = tuple([edge is not None for edge in self.edges])
+        self.metas = tuple([_meta(a._array if isinstance(a, Tensor) else a) for a in arrays])
         self.saved: dict[str, Any] | None = {}
         self.outputs: tuple[Meta, ...] = ()
         self.freed = False
@@ -164,8 +173,6 @@ class _SavedValue:
     __slots__ = ("array", "counter", "edge", "output", "tensor", "version")
 
     def __init__(self, value: Any, own_output: int | None):
-        from .tensor import Tensor
-
         self.output = own_output
         self.tensor = value if isinstance(value, Tensor) and own_output is None else None
         self.array = value._array if isinstance(value, Tensor) else value
@@ -182,8 +189,6 @@ class _SavedValue:
             )
         if not as_tensor or not isinstance(self.array, np.ndarray):
             return self.array
-        from .tensor import Tensor
-
         if self.output is not None:
             return Tensor._on_tape(self.array, (node, self.output), self.counter)
         if self.tensor is not None and self.edge is not None:
@@ -199,36 +204,51 @@ def _meta(a: Any) -> Any:
 
 def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any = None) -> Any:
     """Runs an op on arrays, or on Tensors with a tape. This is what calling an OpSpec does."""
-    from .tensor import Tensor
-
-    if not any(isinstance(a, Tensor) for a in arrays):
-        return dispatch.run(spec, arrays, options, out)
+    values, found, tracked = [], False, False
     for a in arrays:
         if isinstance(a, Tensor):
-            a._check_fresh(spec.name)
-    tracked = _recording.get() and any(isinstance(a, Tensor) and a.requires_grad for a in arrays)
+            found = True
+            if a._base is not None:
+                a._check_fresh(spec.name)
+            if a._requires_grad:
+                tracked = True
+            values.append(a._array)
+        else:
+            values.append(a)
+    if not found and not _has_tensor(out):
+        return dispatch.run(spec, arrays, options, out)
+    tracked = tracked and _recording.get()
     if out is not None:
         return _run_into(spec, arrays, options, out, tracked)
-    values = tuple(a._array if isinstance(a, Tensor) else a for a in arrays)
-    if tracked:  # the vjp wants canonical options, so the call is planned
+    if tracked and spec.option_names:  # the vjp wants canonical options, so the call is planned
         plan = dispatch.make_plan(spec, values, options)
         options = plan.options
         result = dispatch.run_plan(spec, plan)
-        arrays = (*arrays, *(None,) * (len(plan.arrays) - len(arrays)))
     else:
         result = spec.call_arrays(values, options)
-    results = result if isinstance(result, tuple) else (result,)
     base = arrays[0] if spec.view else None
-    tensors = tuple(Tensor._wrap(r, base=base) for r in results)
+    if not isinstance(result, tuple):
+        tensor = Tensor._wrap(result, base=base)
+        if tracked:
+            record(spec, arrays, options, (tensor,))
+        return tensor
+    tensors = tuple(Tensor._wrap(r, base=base) for r in result)
     if tracked:
         record(spec, arrays, options, tensors)
-    return tensors if isinstance(result, tuple) else tensors[0]
+    return tensors
+
+
+def _has_tensor(out: Any) -> bool:
+    return any([isinstance(o, Tensor) for o in (out if isinstance(out, tuple) else (out,))])
 
 
 def record(
     spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], tensors: Sequence[Tensor]
 ) -> None:
     """Puts the call that made `tensors` on the tape (nothing, if no output is a float)."""
+    missing = len(spec.signature.arrays) - len(arrays)
+    if missing > 0:
+        arrays = (*arrays, *(None,) * missing)
     if not any(is_float(t.dtype) for t in tensors):
         return
     node = Node(spec, arrays, options)
@@ -242,8 +262,6 @@ def record(
 def _run_into(
     spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any, tracked: bool
 ) -> Any:
-    from .tensor import Tensor
-
     outs = out if isinstance(out, tuple) else (out,)
     if tracked or any(isinstance(o, Tensor) and o.requires_grad for o in outs if is_grad_enabled()):
         raise AutogradError(
@@ -363,16 +381,12 @@ def _step(node: Node, slots: list[Any], send: Callable[[Any, Any], None], graph:
 
 
 def _zeros(meta: Meta, graph: bool) -> Any:
-    from .tensor import Tensor
-
     zeros = np.zeros(meta.shape, meta.dtype)
     return Tensor._wrap(zeros) if graph else zeros
 
 
 def starting_gradient(root: Tensor, gradient: Any, create_graph: bool) -> Any:
     """The checked upstream gradient of a root: the one given, or 1 for a scalar."""
-    from .tensor import Tensor
-
     if not root.requires_grad:
         raise AutogradError(
             f"backward: the tensor (shape {root.shape}, dtype {root.dtype}) does not require grad"
@@ -414,8 +428,6 @@ def grad(
     Raises AutogradError if an input does not require grad, or is not reached and `allow_unused` is
     false.
     """
-    from .tensor import Tensor
-
     roots: list[Any] = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, root in enumerate(roots):
@@ -450,8 +462,6 @@ def value_and_grad(
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        from .tensor import Tensor
-
         arguments = list(args)
         for i in positions:
             a = arguments[i]

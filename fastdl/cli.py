@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from .core.config import show_config
-from .core.errors import FastdlError
+from .core.config import forced_backend, known_backend, show_config
+from .core.errors import BackendError, FastdlError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
+        _check_environment()
         return _run(args)
     except KeyboardInterrupt:
         print(f"fastdl {args.command}: interrupted", file=sys.stderr)
@@ -87,6 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = str(error)
     print(f"fastdl {args.command}: {message}", file=sys.stderr)
     return 2
+
+
+def _check_environment() -> None:
+    """FASTDL_BACKEND, which is read before a user's own backends are known, names one."""
+    if name := forced_backend.get():
+        try:
+            known_backend(name)
+        except BackendError as error:
+            raise BackendError(f"the environment variable FASTDL_BACKEND: {error}") from error
 
 
 def _run(args: argparse.Namespace) -> int:

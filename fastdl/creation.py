@@ -217,3 +217,17 @@ def _new_tensor(self: Tensor, data: Any, dtype: Any = None, **options: Any) -> T
 
 for _function in (_new_empty, _new_zeros, _new_ones, _new_full, _new_tensor):
     setattr(Tensor, _function.__name__[1:], _function)
+
+
+def plain_array(what: str, value: Any) -> np.ndarray:
+    """The values of an array, a Tensor, a torch tensor or a number; DTypeError for other things."""
+    if isinstance(value, Tensor):
+        return value._array
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):  # a torch tensor; NumPy cannot hold torch's bfloat16
+        value = value.detach().cpu()
+        return np.asarray(value.float() if "bfloat16" in str(value.dtype) else value)
+    if isinstance(value, (np.generic, int, float, bool)):
+        return np.asarray(value)
+    raise DTypeError(f"{what}: got {type(value).__name__}, want an array")

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import fastdl
 from fastdl import nn, optim
-from fastdl.data.digits import mnist5k, split
+from fastdl.data.images import mnist5k, split
 
 EPOCHS, BATCH, HELD_OUT = 16, 64, 1000
 WANTED = 0.97  # held-out accuracy; less means that something is broken, and is a failure

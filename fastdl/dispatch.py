@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ from .core.errors import (
 from .spec import KERNELS, OPS, Kernel, OpSpec, Out, Plan
 
 _warned: set[str] = set()
+# What most arrays are, and needs no closer look. (Equal dtypes have equal hashes.)
+_PLAIN = frozenset(np.dtype(name) for name in NAMES if name != "bfloat16")
 
 
 def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any = None) -> Any:
@@ -34,6 +37,8 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
 
 def run_plan(spec: OpSpec, plan: Plan, out: Any = None) -> Any:
     """Runs a checked call on the first kernel that takes it."""
+    if spec.view and out is None:
+        return spec.reference(*plan.arrays, **plan.options)
     outs = _checked_out(spec, plan, out)
     calls = (_call(spec, kernel, plan, outs) for kernel in candidates(spec, plan, []))
     results = next(r for r in calls if r is not None)
@@ -65,14 +70,34 @@ def make_plan(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any]) -> P
         raise ArgumentError(f"{spec.name}: got {len(arrays)} arrays, want {signature.text}")
     else:
         arrays = (*arrays, *(None,) * (count - len(arrays)))
-    unknown = [name for name in options if name not in signature.options]
-    if unknown:
+    if not options.keys() <= spec.option_names:
+        unknown = [name for name in options if name not in signature.options]
         raise ArgumentError(
             f"{spec.name}: unknown option {unknown[0]!r}; the options are"
             f" {', '.join(signature.options) or 'none'}"
         )
-    checked = tuple(_checked_array(spec, i, a) for i, a in enumerate(arrays))
-    return spec.shape(*checked, **options)
+    checked = [
+        a if type(a) is np.ndarray and a.dtype in _PLAIN and a.flags.aligned
+        else _checked_array(spec, i, a)
+        for i, a in enumerate(arrays)
+    ]  # fmt: skip
+    try:
+        return spec.shape(*checked, **options)
+    except TypeError as error:
+        if missing := _missing_option(spec, error):
+            raise missing from None
+        raise
+
+
+def _missing_option(spec: OpSpec, error: TypeError) -> ArgumentError | None:
+    """What to raise where Python refused the call of a shape function for want of an option.
+
+    Which options are required is said by the functions' signatures alone, so it is read there.
+    """
+    found = re.search(r"missing \d+ required .*arguments?: '(\w+)'", str(error))
+    if isinstance(error, DTypeError) or not found or found[1] not in spec.option_names:
+        return None
+    return ArgumentError(f"{spec.name}: {found[1]}: not given, and it has no default")
 
 
 def _checked_array(spec: OpSpec, position: int, a: Any) -> Any:

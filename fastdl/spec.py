@@ -119,10 +119,21 @@ class Bools:
 
 
 @dataclass(frozen=True)
+class Within:
+    """A sample's float array whose range matters to the op: uniform in [low, high), however the
+    other arrays are filled."""
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, or a Python scalar.
+    An array may also be None (a missing optional one), Ints, Bools, Within, an array, or a Python
+    scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -144,6 +155,8 @@ class Sample:
             return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
+        if isinstance(a, Within):
+            return rng.uniform(a.low, a.high, a.shape).astype(dtype)
         if not isinstance(a, tuple):
             return a
         if self.channels_last and len(a) == 4:

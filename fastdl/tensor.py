@@ -370,10 +370,20 @@ class Tensor:
 
     # --- dtype and device ----------------------------------------------------------------------
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: Any = False,
+        copy: Any = False,
+        memory_format: str | None = None,
+    ) -> Tensor:
         """Casts and moves: `.to(dtype)`, `.to(device)`, `.to(device, dtype)`, `.to(other)`.
 
-        Returns the tensor itself where nothing changes. DeviceError names what 'cuda' is missing.
+        Returns the tensor itself where nothing changes, unless `copy`; `memory_format` is that of
+        `contiguous`; `non_blocking` changes nothing on a CPU. DeviceError names what 'cuda' is
+        missing.
         """
         for a in args:
             if isinstance(a, Tensor):
@@ -388,9 +398,12 @@ class Tensor:
         if target != self.device:
             devices.require_cuda(target)
             raise UnsupportedError(f"device {target}: Tensors on CUDA have no kernels yet")
-        if dtype is None or as_dtype(dtype) == self.dtype:
-            return self
-        return OPS["cast"](self, dtype=as_dtype(dtype).name)
+        result = self
+        if dtype is not None and as_dtype(dtype) != self.dtype:
+            result = OPS["cast"](self, dtype=as_dtype(dtype).name)
+        if memory_format is not None and self.ndim == 4:
+            result = result.contiguous(memory_format)
+        return result.clone() if copy and result is self else result
 
     def type_as(self, other: Tensor) -> Tensor:
         """Cast to another tensor's dtype."""
@@ -598,3 +611,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+autograd.Tensor = Tensor  # type: ignore[misc]

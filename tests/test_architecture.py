@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastdl"
 LAYERS = [
-    ("core", "version"),
+    ("core", "launch", "version"),
     ("spec",),
     ("backends",),
     ("ops",),
     ("dispatch",),
     ("autograd", "in_place", "tensor", "creation"),
-    ("functional", "nn", "optim", "data", "serialization", "cuda"),
+    ("functional", "nn", "optim", "data", "utils", "serialization", "cuda", "fit"),
     ("check", "bench", "demo", "cli", "__main__"),
 ]
 LAYER = {name: i for i, names in enumerate(LAYERS) for name in names}

@@ -101,9 +101,36 @@ def missing():
     raise ImportError
 
 
-def test_bad_environment_is_named():
-    out = fastdl("info", FASTDL_ISA="sse9")
-    assert out.returncode != 0 and "FASTDL_ISA" in out.stderr
+@pytest.mark.parametrize("command", ["-m", "script"])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("FASTDL_ISA", "sse9"), ("FASTDL_NUM_THREADS", "many"), ("FASTDL_BACKEND", "abacus")],
+)
+def test_a_bad_environment_is_one_line_and_status_2(variable, value, command, tmp_path):
+    script = tmp_path / "fastdl"  # what pip writes for the entry point
+    script.write_text("import sys\nfrom fastdl.cli import main\nsys.exit(main())\n")
+    start = ["-m", "fastdl"] if command == "-m" else [str(script)]
+    out = subprocess.run(
+        [sys.executable, *start, "info"], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), variable: value},
+    )  # fmt: skip
+    assert out.returncode == 2
+    assert len(out.stderr.splitlines()) == 1, out.stderr
+    assert variable in out.stderr and value in out.stderr and not out.stdout
+
+
+def test_import_names_a_bad_environment():
+    out = subprocess.run(
+        [sys.executable, "-c", "import fastdl"], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "FASTDL_ISA": "sse9"}, check=False,
+    )  # fmt: skip
+    assert out.returncode == 1
+    assert out.stderr.splitlines()[-1].startswith(
+        "ImportError: the environment variable FASTDL_ISA"
+    )
+
+
+def test_the_environment_chooses():
     out = fastdl("info", FASTDL_ISA="baseline")
     assert out.returncode == 0 and "instruction set: baseline" in out.stdout
 

@@ -75,6 +75,37 @@ def test_every_option(isa, shape, dtype):
         assert close(got, want, 100 * u * (np.abs(g).max() + 1))
 
 
+@pytest.mark.parametrize("dtype", UNIT)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_probabilities(isa, shape, dtype):
+    """Logits and probabilities in each pair of memory formats."""
+    rng = np.random.default_rng(3)
+    x0, _ = make(rng, shape, dtype)
+    p0, weights = rng.random(shape).astype(dtype), rng.random(classes_of(shape)).astype(dtype)
+    u = UNIT[dtype]
+    formats = [lambda a: a, np.asfortranarray, lambda a: np.repeat(a, 2, -1)[..., ::2]]
+    if len(shape) > 1:
+        formats.append(lambda a: np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1))
+    cases = itertools.product(formats, formats, (None, weights), OPTIONS)
+    for of_x, of_p, weight, options in cases:
+        if options.get("ignore_index", -1) >= 0:
+            continue
+        x, p = of_x(x0), of_p(p0)
+        given = {"ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0, **options}
+        wide = x.astype("g"), p.astype("g"), None if weight is None else weight.astype("g")
+        with np.errstate(all="ignore"):
+            want = np.asarray(reference.cross_entropy(*wide, **given))
+        got = _native.cross_entropy(x, p, weight, **given)
+        n = classes_of(shape)
+        factor = n * (max(p.size // max(n, 1), 1) if given["reduction"] == "sum" else 1)
+        assert close(got, want, 60 * u * factor * (np.abs(x).max() * 2 + 8))
+        g = np.asarray(rng.standard_normal(want.shape)).astype(dtype)
+        with np.errstate(all="ignore"):
+            want = reference.cross_entropy_backward(g.astype("g"), *wide, **given)
+        got = _native.cross_entropy_backward(g, x, p, weight, **given)
+        assert close(got, want, 100 * u * n * (np.abs(g).max() + 1))
+
+
 @pytest.mark.parametrize("shape", [(5,), (40, 17), (2, 5, 9, 17)], ids=str)
 def test_agrees_with_torch(shape):
     torch = pytest.importorskip("torch")
@@ -171,7 +202,8 @@ def test_what_is_not_taken():
     w, g = np.zeros(3, np.float32), np.ones((), np.float32)
     ok = (x, t, w, -100, "mean", 0.0)
     assert _native.cross_entropy(*ok) is not NotImplemented
-    for at, bad in [(0, x.astype(int)), (0, x[0]), (0, [0.0]), (1, t.astype("i4")), (1, x),
+    for at, bad in [(0, x.astype(int)), (0, x[0]), (0, [0.0]), (1, t.astype("i4")), (1, x[:1]),
+                    (1, x.astype(float)),
                     (1, t[:1]), (2, w.astype(float)), (2, w[:2]), (2, 1.0), (3, 1.5), (3, None),
                     (4, "avg"), (4, 3), (5, -0.1), (5, 1.1), (5, "x"), (5, np.nan)]:  # fmt: skip
         call = (*ok[:at], bad, *ok[at + 1 :])

@@ -171,3 +171,39 @@ def test_conv2d_options_are_torchs_pairs():
     )
     with pytest.raises(errors.ArgumentError, match="same"):
         nn.Conv2d(1, 2, 3, stride=2, padding="same")
+
+
+def test_buffers_outside_the_state():
+    module = nn.Module()
+    module.register_buffer("mask", fastdl.Tensor(np.ones(2)), persistent=False)
+    module.register_buffer("mean", fastdl.Tensor(np.ones(2)))
+    assert list(module.state_dict()) == ["mean"]
+    assert [name for name, _ in module.named_buffers()] == ["mask", "mean"]
+    module.load_state_dict({"mean": np.zeros(2)})
+    module.register_buffer("mask", fastdl.Tensor(np.ones(2)))
+    assert sorted(module.state_dict()) == ["mask", "mean"]
+
+
+def test_forward_hooks():
+    class Scale(nn.Module):
+        def forward(self, x, by=1):
+            return x * by
+
+    module, x, seen = Scale(), np.ones(2), []
+    first = module.register_forward_pre_hook(lambda m, args: seen.append("first"))
+    module.register_forward_pre_hook(lambda m, args: (args[0] + 1,))
+    module.register_forward_pre_hook(
+        lambda m, args, kwargs: (args, {"by": kwargs["by"] * 2}), with_kwargs=True
+    )
+    module.register_forward_pre_hook(lambda m, args: seen.append("zeroth"), prepend=True)
+    last = module.register_forward_hook(lambda m, args, y: y + args[0])
+    module.register_forward_hook(
+        lambda m, args, kwargs, y: seen.append(kwargs["by"]), with_kwargs=True
+    )
+    assert (module(x, by=3) == 2 * 6 + 2).all()
+    assert seen == ["zeroth", "first", 6]
+    first.remove()
+    first.remove()
+    with last:
+        pass
+    assert (module(x, by=1) == 4).all() and seen[3:] == ["zeroth", 2]

@@ -14,8 +14,6 @@ import fastdl.functional as F  # noqa: E402
 from fastdl import errors  # noqa: E402
 from fastdl.spec import OPS  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::fastdl.core.errors.FallbackWarning")
-
 SHAPES = [(5, 7), (2, 5, 3), (2, 4, 3, 2)]
 OPTIONS = [
     {"reduction": reduction, "label_smoothing": smoothing}
@@ -167,3 +165,21 @@ def test_declared_errors(name):
         args, options = bad.call()
         with pytest.raises(bad.error, match=name):
             OPS[name](*args, **options)
+
+
+@pytest.mark.parametrize("reduce", [None, True, False])
+@pytest.mark.parametrize("size_average", [None, True, False])
+def test_deprecated_flags(size_average, reduce):
+    x, target = normal(3, 4), np.array([0, 1, 3])
+    flags = {"size_average": size_average, "reduce": reduce}
+    if size_average is reduce is None:
+        return
+    for reduction in ("mean", "sum", "none"):
+        with pytest.warns(UserWarning, match="reduction="):
+            got = F.cross_entropy(x, target, **flags, reduction=reduction)
+        with pytest.warns(UserWarning, match="reduction="):
+            want = PEER(torch.tensor(x), torch.tensor(target), **flags, reduction=reduction)
+        np.testing.assert_allclose(got, want.numpy(), rtol=1e-6)
+    with pytest.warns(UserWarning, match="reduction="):
+        layer = fastdl.nn.CrossEntropyLoss(**flags)
+    assert np.array_equal(layer(x, target), got)

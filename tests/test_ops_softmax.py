@@ -75,3 +75,18 @@ def test_declared_errors(name):
 def test_no_dim():
     with pytest.raises(errors.ArgumentError, match="dim"):
         F.log_softmax(normal(3))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+def test_integers(dtype):
+    """Refused, as in torch, unless there are none of them."""
+    for shape, dim in (((0,), 0), ((2, 0), -1), ((0, 3), 1)):
+        x = np.zeros(shape, dtype)
+        want = torch.log_softmax(torch.from_numpy(x), dim).numpy()
+        got = F.log_softmax(x, dim)
+        assert got.shape == want.shape and got.dtype == want.dtype
+        with pytest.raises(errors.IndexRangeError):
+            F.log_softmax(x, 5)
+    for shape in ((3,), ()):
+        with pytest.raises(errors.DTypeError):
+            F.log_softmax(np.zeros(shape, dtype), 0)

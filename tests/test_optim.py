@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import fastdl
 from fastdl import _native
 from fastdl.backends.reference import optim as reference
 from fastdl.core.errorbound import Bounded
@@ -123,3 +124,21 @@ def test_what_is_not_taken():
     read_only.flags.writeable = False
     assert _native.sgd_step(read_only, g, None, lr=0.1, p_out=read_only) is no
     assert not line.any()
+
+
+def test_state_of_torch_is_taken_over():
+    torch = pytest.importorskip("torch")
+    start, g = np.arange(3, dtype=np.float32), np.ones(3, np.float32)
+    theirs = torch.nn.Parameter(torch.tensor(start))
+    peer = torch.optim.SGD([theirs], lr=0.5, momentum=0.5)
+    theirs.grad = torch.tensor(g)
+    peer.step()
+    ours = fastdl.Parameter(theirs.detach().numpy())
+    own = fastdl.optim.SGD([ours], lr=0.1)
+    own.load_state_dict(peer.state_dict())
+    ours.grad = fastdl.Tensor(g)
+    peer.step()
+    own.step()
+    assert (ours.numpy() == theirs.detach().numpy()).all()
+    with pytest.raises(fastdl.errors.ShapeError, match="momentum_buffer"):
+        own.load_state_dict({**own.state_dict(), "state": {0: {"momentum_buffer": np.ones(2)}}})

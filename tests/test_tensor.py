@@ -222,6 +222,19 @@ def test_no_grad_as_context_and_decorator():
         with fastdl.enable_grad():
             assert (x * 2.0).requires_grad
 
+    @fastdl.no_grad
+    def bare():
+        "Doc."
+        return fastdl.is_grad_enabled()
+
+    @fastdl.enable_grad
+    def on():
+        return fastdl.is_grad_enabled()
+
+    assert not bare() and bare.__name__ == "bare" and bare.__doc__ == "Doc."
+    with fastdl.no_grad():
+        assert on() and not fastdl.is_grad_enabled()
+
     @fastdl.no_grad()
     def double(t):
         return t * 2.0
@@ -495,3 +508,23 @@ def test_fallback_warning_points_at_the_caller(monkeypatch):
     with pytest.warns(errors.FallbackWarning) as caught:
         F.matmul(np.ones((2, 2), np.int64), np.ones((2, 2), np.int64))
     assert caught[0].filename == __file__
+
+
+def test_out_may_be_a_tensor_where_no_input_is():
+    a, out = np.ones(3), Tensor(np.zeros(3))
+    assert F.add(a, a, out=out) is out
+    assert (out.numpy() == 2).all()
+    outs = Tensor(np.zeros((1, 1, 1, 1))), Tensor(np.zeros((1, 1, 1, 1), np.int64))
+    assert F.max_pool2d(np.ones((1, 1, 2, 2)), 2, return_indices=True, out=outs) is outs
+    with pytest.raises(errors.AutogradError, match="out="):
+        F.add(a, a, out=leaf(3))
+
+
+@pytest.mark.parametrize("call", [fastdl.explain, lambda name, *a: dispatch.OPS[name](*a)])
+def test_a_missing_option_is_named(call):
+    x = np.ones((1, 1, 4, 4))
+    for arrays in ((x,), (Tensor(x),)):
+        with pytest.raises(errors.ArgumentError, match="max_pool2d: kernel_size"):
+            call("max_pool2d", *arrays)
+        with pytest.raises(errors.ArgumentError, match="log_softmax: dim"):
+            call("log_softmax", *arrays)

@@ -134,8 +134,7 @@ def random_pooling(seed, dilated):
     }
     if dilated:
         options["dilation"] = pick(rng, 1, one_or_two(1, 4))
-    # Sizes from 3 on: no window of dilation up to 3 then steps over the whole input.
-    shape = (pick(rng, 0, 1, 2), rng.integers(1, 20), *rng.integers(3, 12, 2))
+    shape = (pick(rng, 0, 1, 2), rng.integers(1, 20), *rng.integers(1, 12, 2))
     if rng.random() < 0.2:
         shape = shape[1:]
     return rng, draw(rng, shape, pick(rng, *FLOATS), bool(rng.integers(2))), options

@@ -149,7 +149,7 @@ def main(
     report.finish(rows)
     if json_file:
         Path(json_file).write_text(
-            json.dumps({**_circumstances(chosen), "rows": rows}, indent=1) + "\n"
+            json.dumps({**circumstances(chosen), "rows": rows}, indent=1) + "\n"
         )
     return 0
 
@@ -168,7 +168,7 @@ def _commit() -> str:
     return (tracked and run.stdout.strip()) or "unknown"
 
 
-def _circumstances(chosen: dict[str, str]) -> dict[str, Any]:
+def circumstances(chosen: dict[str, str]) -> dict[str, Any]:
     """What a reader of the numbers must know: machine, versions, commit, command."""
     return {
         "fastdl": __version__,

@@ -39,7 +39,9 @@ class Bounded:
     depth: int  # of the kernel's summation tree
 
     def _make(self, value: Any, error: Any) -> Bounded:
-        """A result. Where it is not finite there is nothing to measure, only a class to compare."""
+        """A result. Where it is not finite there is nothing to measure, only a class to compare;
+        an error that is NaN (0 · inf) comes of one without bound."""
+        error = np.where(np.isnan(error), np.inf, error)
         return replace(self, value=value, error=np.where(np.isfinite(value), error, 0))
 
     def _rounded(self, value: Any, error: Any, roundings: float = 1) -> Bounded:
@@ -128,10 +130,6 @@ class Bounded:
         relative = np.minimum(self.error / np.abs(1 + self.value), 1)
         return self._function(np.log1p(self.value), -np.log1p(-relative))
 
-    def tanh(self) -> Bounded:
-        """Steepest at 0: an error of x is at most itself."""
-        return self._function(np.tanh(self.value), self.error)
-
     def bell(self, function: Callable[[Any], Any], steepest: float) -> Bounded:
         """A library function of bounded slope."""
         return self._function(function(self.value), steepest * self.error)
@@ -184,6 +182,61 @@ class Bounded:
         a, b = self._coerced(a), self._coerced(b)
         return self._make(np.where(mask, a.value, b.value), np.where(mask, a.error, b.error))
 
+    def in_range(self) -> Bounded:
+        """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
+        largest = np.longdouble(8) * self.unit / self.tiny if self.tiny else np.inf
+        over = np.isfinite(self.value) & (np.abs(self.value) + self.error >= largest)
+        return replace(self, error=np.where(over, np.inf, self.error))
+
+    def tanh(self) -> Bounded:
+        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0."""
+        slope = 1 - np.tanh(self._nearest_to_zero()) ** 2
+        return self._rounded(np.tanh(self.value), self.error * slope, 2 * FUNCTION_ULPS)
+
+    def sigmoid(self) -> Bounded:
+        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0."""
+        small = np.exp(-np.abs(self.value))
+        value = np.where(self.value >= 0, 1, small) / (1 + small)
+        nearest = np.exp(-self._nearest_to_zero())
+        error = self.error * (nearest / (1 + nearest) ** 2)
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
+
+    def _nearest_to_zero(self) -> Any:
+        return np.maximum(np.abs(self.value) - self.error, 0)
+
+    def relu(self) -> Bounded:
+        """max(x, 0) moves by no more than x, and rounds nothing."""
+        return self._make(np.where(self.value < 0, 0, self.value), self.error)
+
+    def affine(
+        self, products: Sequence[tuple[Bounded, Bounded]], terms: Sequence[Bounded | None]
+    ) -> Bounded:
+        """Σ a @ b + Σ terms as one sum of the kernel's depth, in whatever order; `self` is only
+        where the unit and the depth come from."""
+        value = carried = size = np.zeros((), self.value.dtype)
+        for a, b in products:
+            value = value + a.value @ b.value
+            most_a, most_b = np.abs(a.value) + a.error, np.abs(b.value) + b.error
+            carried = carried + a.error @ most_b
+            if b.error.any():
+                carried = carried + np.abs(a.value) @ b.error
+            size = size + most_a @ most_b
+        for term in terms:
+            if term is not None:
+                value, carried = value + term.value, carried + term.error
+                size = size + np.abs(term.value) + term.error
+        factor = self.depth * self.unit / (1 - self.depth * self.unit)
+        # Each product and each partial sum may lose a denormal.
+        return self._make(value, carried + factor * size + 2 * (self.depth + 1) * self.tiny)
+
+    def __getitem__(self, index: Any) -> Bounded:
+        return replace(self, value=self.value[index], error=self.error[index])
+
+    @property
+    def T(self) -> Bounded:
+        """The transpose."""
+        return replace(self, value=self.value.T, error=self.error.T)
+
     def where(self, mask: np.ndarray) -> Bounded:
         """The number where mask holds, an exact zero elsewhere."""
         return self._make(np.where(mask, self.value, 0), np.where(mask, self.error, 0))
@@ -204,6 +257,12 @@ def carries(steepest: float) -> Callable[[Callable[[Any], Any]], Callable[[Any],
         return call
 
     return decorate
+
+
+def concatenate(parts: Sequence[Bounded], axis: int = 0) -> Bounded:
+    """The numbers of several arrays one after the other."""
+    value = np.concatenate([p.value for p in parts], axis)
+    return replace(parts[0], value=value, error=np.concatenate([p.error for p in parts], axis))
 
 
 def bounded(formula: Callable[..., Any]) -> Callable[[Any], tuple[Any, ...]]:

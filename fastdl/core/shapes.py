@@ -58,6 +58,8 @@ def as_int(op: str, argument: str, value: Any) -> int:
 
 def as_ints(op: str, argument: str, value: Any) -> Shape:
     """An option that must be an int or a sequence of ints, as a tuple."""
+    if type(value) is tuple and all([type(v) is int for v in value]):  # most calls, and quick
+        return value
     if isinstance(value, Iterable):
         return tuple(as_int(op, argument, v) for v in value)
     return (as_int(op, argument, value),)

@@ -1,7 +1,7 @@
 """Sliding windows of convolution and pooling: canonical options, output sizes, and their errors.
 
-An option for two dimensions is given torch's way, as one number or as a pair, and leaves here as
-the pair (rows, columns). Output sizes are torch's.
+An option is given torch's way, as one number or as one for each dimension, and leaves here as a
+tuple, (rows, columns) for two dimensions. Output sizes are torch's.
 """
 
 from __future__ import annotations
@@ -26,58 +26,77 @@ def plane(a: np.ndarray) -> Pair:
 
 def pair(op: str, name: str, value: Any, least: int) -> Pair:
     """(rows, columns) of an option given as an int, or as a sequence of one or two."""
+    rows, columns = numbers(op, name, value, least, 2)
+    return rows, columns
+
+
+def numbers(op: str, name: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
+    """An option for `axes` dimensions, given as an int, or as a sequence of one or so many."""
     given = as_ints(op, name, value)
-    if len(given) not in (1, 2):
-        raise ArgumentError(f"{op}: {name}: got {value!r}, want an int or a pair of ints")
+    if len(given) not in (1, axes):
+        wanted = {1: "an int", 2: "an int or a pair of ints"}.get(axes, f"an int or {axes} ints")
+        raise ArgumentError(f"{op}: {name}: got {value!r}, want {wanted}")
     if not all(least <= v < LIMIT for v in given):
         raise ArgumentError(f"{op}: {name}: got {value!r}, want at least {least} and below 2**31")
-    return given[0], given[-1]
+    return given * axes if len(given) == 1 else given
 
 
 # --- convolution -------------------------------------------------------------------------------
 
 
 def conv_options(
-    op: str, kernel_size: Pair, stride: Any, padding: Any, dilation: Any
+    op: str, kernel_size: tuple[int, ...], stride: Any, padding: Any, dilation: Any
 ) -> dict[str, Any]:
     """Canonical stride, padding and dilation of a convolution."""
-    rows, columns = pair(op, "stride", stride, 1)
-    dilated = pair(op, "dilation", dilation, 1)
-    if isinstance(padding, str) and padding == "same" and (rows, columns) != (1, 1):
-        raise ArgumentError(f"{op}: padding='same' wants stride 1, got stride {(rows, columns)}")
+    axes = len(kernel_size)
+    steps = numbers(op, "stride", stride, 1, axes)
+    dilated = numbers(op, "dilation", dilation, 1, axes)
+    if isinstance(padding, str) and padding == "same" and any(s != 1 for s in steps):
+        raise ArgumentError(f"{op}: padding='same' wants stride 1, got stride {steps}")
     return {
-        "stride": (rows, columns),
+        "stride": steps,
         "padding": _conv_padding(op, padding, kernel_size, dilated),
         "dilation": dilated,
     }
 
 
-def _conv_padding(op: str, padding: Any, kernel_size: Pair, dilation: Pair) -> Padding:
+def _conv_padding(
+    op: str, padding: Any, kernel_size: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[Pair, ...]:
+    axes = len(kernel_size)
     if isinstance(padding, str):
         if padding == "valid":
-            return (0, 0), (0, 0)
+            return ((0, 0),) * axes
         if padding != "same":
             raise ArgumentError(f"{op}: padding: got {padding!r}, want 'same', 'valid' or numbers")
-        rows, columns = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
+        totals = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
         # torch's choice: what is left over of an odd total goes to the end
-        return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+        return tuple((n // 2, n - n // 2) for n in totals)
     nested = isinstance(padding, (tuple, list)) and any(
         isinstance(side, (tuple, list)) for side in padding
     )
     if not nested:
-        rows, columns = pair(op, "padding", padding, 0)
-        return (rows, rows), (columns, columns)
-    if len(padding) != 2 or not all(isinstance(p, (tuple, list)) and len(p) == 2 for p in padding):
+        return tuple((n, n) for n in numbers(op, "padding", padding, 0, axes))
+    if len(padding) != axes or not all(
+        isinstance(p, (tuple, list)) and len(p) == 2 for p in padding
+    ):
         raise ArgumentError(
-            f"{op}: padding: got {padding!r}, want an int, a pair or ((top, bottom), (left, right))"
+            f"{op}: padding: got {padding!r}, want an int, one for each dimension, or (before,"
+            " after) for each, as ((top, bottom), (left, right))"
         )
-    return pair(op, "padding", padding[0], 0), pair(op, "padding", padding[1], 0)
+    return tuple(pair(op, "padding", side, 0) for side in padding)
 
 
 def conv_size(
-    op: str, size: Pair, kernel_size: Pair, *, stride: Pair, padding: Padding, dilation: Pair
-) -> Pair:
-    """Rows and columns of a convolution's output; ShapeError if the kernel does not fit."""
+    op: str,
+    size: tuple[int, ...],
+    kernel_size: tuple[int, ...],
+    *,
+    stride: tuple[int, ...],
+    padding: tuple[Pair, ...],
+    dilation: tuple[int, ...],
+) -> tuple[int, ...]:
+    """The spatial sizes of a convolution's output; ShapeError if the kernel does not fit."""
     lengths = []
     for n, k, s, (before, after), d in zip(
         size, kernel_size, stride, padding, dilation, strict=True
@@ -93,7 +112,7 @@ def conv_size(
                 f" input {padded}"
             )
         lengths.append((padded - extent) // s + 1)
-    return lengths[0], lengths[1]
+    return tuple(lengths)
 
 
 # --- pooling -----------------------------------------------------------------------------------
@@ -131,8 +150,7 @@ def pool_size(
 ) -> Pair:
     """Rows and columns of a pooling's output.
 
-    ShapeError if the kernel does not fit the padded input, or if a dilated window would step over
-    the whole input and so cover no element (torch then returns an index outside the input).
+    ShapeError if the kernel does not fit the padded input.
     """
     axes = zip(size, kernel_size, stride, padding, dilation, strict=True)
     rows, columns = (
@@ -155,10 +173,24 @@ def _pool_length(
             f"{op}: the kernel spans {extent} (size {kernel}, dilation {dilation}), more than the"
             f" padded input {n + 2 * padding}"
         )
-    before = range(-padding, min(0, (length - 1) * stride - padding + 1), stride)
-    if dilation > n and any(start % dilation >= n for start in before):
-        raise ShapeError(
-            f"{op}: with padding {padding} and dilation {dilation} a window covers no element of an"
-            f" input of size {n}"
-        )
     return length
+
+
+def first_taps(length: int, *, stride: int, padding: int, dilation: int) -> np.ndarray:
+    """Along one axis, the first element at or after 0 that each of `length` windows meets.
+
+    A dilated window may step over the whole input: then it lies behind the input's end.
+    """
+    start = np.arange(length) * stride - padding
+    return start + np.maximum(0, -(start // dilation)) * dilation
+
+
+def empty_windows(
+    size: Pair, output: Pair, *, stride: Pair, padding: Pair, dilation: Pair, **_: Any
+) -> np.ndarray:
+    """[P, Q]: which windows of a pooling cover no element of the input."""
+    rows, columns = (
+        first_taps(m, stride=s, padding=p, dilation=d) >= n
+        for n, m, s, p, d in zip(size, output, stride, padding, dilation, strict=True)
+    )
+    return np.logical_or.outer(rows, columns)

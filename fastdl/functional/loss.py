@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from ..core.errors import ArgumentError
 from ..ops import loss as ops
 
 __all__ = ["cross_entropy"]
+
+
+def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction meant by torch's two deprecated flags, with its warning, or `reduction`."""
+    if size_average is None and reduce is None:
+        return reduction
+    summed = "mean" if size_average is None or size_average else "sum"
+    meant = summed if reduce is None or reduce else "none"
+    warnings.warn(
+        f"size_average and reduce are deprecated, please use reduction={meant!r} instead",
+        stacklevel=3,
+    )
+    return meant
 
 
 def cross_entropy(
     input: Any,
     target: Any,
     weight: Any = None,
-    size_average: None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
@@ -30,16 +43,12 @@ def cross_entropy(
         reduction: 'mean' (over the weights of the targets that count; with probabilities, over
             the positions), 'sum' or 'none'.
         label_smoothing: in [0, 1]; mixes the target with the uniform distribution.
-        size_average, reduce: torch's deprecated forms of `reduction`; refused with ArgumentError.
+        size_average, reduce: torch's deprecated forms of `reduction`, which override it.
 
     Raises ShapeError for shapes that do not fit, IndexRangeError for a class out of range,
     DTypeError for other targets. As torch.nn.functional.cross_entropy.
     """
-    if size_average is not None or reduce is not None:
-        raise ArgumentError(
-            "cross_entropy: size_average and reduce are deprecated in torch and not taken; pass"
-            " reduction='mean', 'sum' or 'none'"
-        )
+    reduction = reduction_of(size_average, reduce, reduction)
     return ops.cross_entropy(
         input, target, weight,
         ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,

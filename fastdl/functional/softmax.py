@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.dtypes import is_float
 from ..core.errors import ArgumentError
+from ..core.shapes import normalize_dim
 from ..ops import softmax as ops
+from ..ops.elementwise import copy
 from ._face import cast_to, method
 
 __all__ = ["log_softmax"]
@@ -18,8 +21,13 @@ def log_softmax(
     """input − log Σ exp(input) along dim, without overflow.
 
     `dtype` casts the input first. Raises ArgumentError without dim (torch guesses one and warns),
-    IndexRangeError for a dim out of range. As torch.nn.functional.log_softmax.
+    IndexRangeError for a dim out of range, DTypeError for integers (an array of none of them is
+    its own result). As torch.nn.functional.log_softmax.
     """
     if dim is None:
         raise ArgumentError("log_softmax: dim: got None, want an int")
-    return ops.log_softmax(cast_to(input, dtype), dim=dim, out=out)
+    x = cast_to(input, dtype)
+    if out is None and 0 in getattr(x, "shape", ()) and not is_float(x.dtype):
+        normalize_dim("log_softmax", dim, len(x.shape))
+        return copy(x)
+    return ops.log_softmax(x, dim=dim, out=out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
+from ..functional.loss import reduction_of
 from ..tensor import Tensor
 from .module import Module
 
@@ -25,8 +26,8 @@ class CrossEntropyLoss(Module):
     ) -> None:
         super().__init__()
         self.register_buffer("weight", None if weight is None else Tensor(weight))
-        self.size_average, self.reduce = size_average, reduce
-        self.ignore_index, self.reduction = ignore_index, reduction
+        self.ignore_index = ignore_index
+        self.reduction = reduction_of(size_average, reduce, reduction)
         self.label_smoothing = label_smoothing
 
     def forward(self, x: Any, target: Any) -> Any:
@@ -35,9 +36,7 @@ class CrossEntropyLoss(Module):
             x,
             target,
             self.weight,
-            self.size_average,
-            self.ignore_index,
-            self.reduce,
-            self.reduction,
-            self.label_smoothing,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..core.dtypes import NAMES, as_dtype, is_float, name_of
 from ..core.errors import DTypeError, ShapeError, StateError
+from ..creation import plain_array
 from ..tensor import Parameter, Tensor
 
 __all__ = ["Module"]
@@ -20,6 +21,23 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes it back, also at the end of a `with`."""
+
+    def __init__(self, hooks: dict[RemovableHandle, Any]) -> None:
+        self._hooks = hooks
+
+    def remove(self) -> None:
+        """Takes the hook back; a second time does nothing."""
+        self._hooks.pop(self, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
 
 
 class Module:
@@ -33,18 +51,52 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _transient: set[str]  # names of the buffers that state_dict leaves out
+    _pre_hooks: dict[RemovableHandle, tuple[Callable[..., Any], bool]]
+    _hooks: dict[RemovableHandle, tuple[Callable[..., Any], bool]]
 
     def __init__(self) -> None:
         # Straight into __dict__: __setattr__ below needs them to be there.
         self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={})
+        self.__dict__.update(_transient=set(), _pre_hooks={}, _hooks={})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; written by each subclass."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs forward."""
-        return self.forward(*args, **kwargs)
+        """Runs the pre-hooks, forward and the hooks."""
+        for hook, with_kwargs in tuple(self._pre_hooks.values()):
+            given = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if given is not None and with_kwargs:
+                args, kwargs = given
+            elif given is not None:
+                args = given if isinstance(given, tuple) else (given,)
+        result = self.forward(*args, **kwargs)
+        for hook, with_kwargs in tuple(self._hooks.values()):
+            given = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
+            result = result if given is None else given
+        return result
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, args)` before forward; what it returns, unless None, replaces args.
+
+        `with_kwargs` calls `hook(module, args, kwargs)`, which returns both or None. `prepend`
+        calls it before the hooks there are.
+        """
+        return _register(self._pre_hooks, hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, args, output)` after forward; a result but None replaces output.
+
+        `with_kwargs` calls `hook(module, args, kwargs, output)`. `prepend` calls it before the
+        hooks there are.
+        """
+        return _register(self._hooks, hook, prepend, with_kwargs)
 
     # --- attributes ----------------------------------------------------------------------------
 
@@ -90,9 +142,10 @@ class Module:
         """Adds a parameter by name; None keeps the place free (a layer without bias)."""
         self._parameters[name] = parameter
 
-    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Adds a tensor that is part of the state but not trained."""
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Adds a tensor that is not trained; `state_dict` has it if it is persistent."""
         self._buffers[name] = tensor
+        (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Adds a submodule by name."""
@@ -134,10 +187,11 @@ class Module:
                     yield f"{path}.{name}" if path else name, value
 
     def _state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Parameters and buffers in torch's order; those of a shared module under each name."""
+        """Parameters and persistent buffers in torch's order; those of a shared module under each
+        name."""
         for table in (self._parameters, self._buffers):
             for name, value in table.items():
-                if value is not None:
+                if value is not None and not (table is self._buffers and name in self._transient):
                     yield prefix + name, value
         for name, child in self.named_children():
             yield from child._state(f"{prefix}{name}.")
@@ -248,7 +302,11 @@ class Module:
                 f"load_state_dict of {type(self).__name__}: missing {missing},"
                 f" unexpected {unexpected}"
             )
-        values = {name: _as_array(name, state_dict[name]) for name in own if name in state_dict}
+        values = {
+            name: plain_array(f"load_state_dict: {name}", state_dict[name])
+            for name in own
+            if name in state_dict
+        }
         for name, value in values.items():
             if value.shape != own[name].shape:
                 raise ShapeError(
@@ -280,6 +338,17 @@ class Module:
         return f"{type(self).__name__}({inside})"
 
 
+def _register(
+    hooks: dict[RemovableHandle, Any], hook: Callable[..., Any], prepend: bool, with_kwargs: bool
+) -> RemovableHandle:
+    handle, before = RemovableHandle(hooks), dict(hooks) if prepend else {}
+    if prepend:
+        hooks.clear()
+    hooks[handle] = hook, with_kwargs
+    hooks.update(before)
+    return handle
+
+
 def _names_dtype(args: tuple[Any, ...], dtype: Any) -> bool:
     """Does `.to(*args, dtype=dtype)` name a dtype?"""
     if dtype is not None:
@@ -293,16 +362,3 @@ def _names_dtype(args: tuple[Any, ...], dtype: Any) -> bool:
             continue
         return True
     return False
-
-
-def _as_array(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, Tensor):
-        return value._array
-    if isinstance(value, np.ndarray):
-        return value
-    if hasattr(value, "detach"):  # a torch tensor; NumPy cannot hold torch's bfloat16
-        value = value.detach().cpu()
-        return np.asarray(value.float() if "bfloat16" in str(value.dtype) else value)
-    if isinstance(value, (np.generic, int, float, bool)):
-        return np.asarray(value)
-    raise DTypeError(f"load_state_dict: {name}: got {type(value).__name__}, want an array")

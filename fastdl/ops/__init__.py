@@ -1,31 +1,8 @@
-"""The ops: one module a family, which declares the family's OpSpecs."""
+"""The ops: one module a family, or a topic of one, which declares the family's OpSpecs."""
 
+from ..core.modules import import_modules
 from ..spec import OPS
-from . import (
-    conv,
-    elementwise,
-    elementwise_activation,
-    elementwise_math,
-    loss,
-    matmul,
-    optim,
-    pool,
-    reduce,
-    shape,
-    softmax,
-)
 
-__all__ = [
-    "OPS",
-    "conv",
-    "elementwise",
-    "elementwise_activation",
-    "elementwise_math",
-    "loss",
-    "matmul",
-    "optim",
-    "pool",
-    "reduce",
-    "shape",
-    "softmax",
-]
+__all__ = ["OPS"]
+
+import_modules(__name__)

@@ -22,7 +22,7 @@ from .shape import reshape
 # --- shapes ------------------------------------------------------------------------------------
 
 
-def _groups(name: str, groups: Any, channels: int, outputs: int, per_group: int | None) -> int:
+def check_groups(name: str, groups: Any, channels: int, outputs: int, per_group: int | None) -> int:
     """The checked number of groups of x's C and y's K channels; w has `per_group` of C."""
     groups = as_int(name, "groups", groups)
     if groups < 1:
@@ -56,7 +56,7 @@ def _conv2d_shape(
     checks.rank("conv2d", "w", w, "K, C/groups, R, S")
     n, c, size = *x.shape[:2], plane(x)
     k, per_group, kernel = *w.shape[:2], plane(w)
-    groups = _groups("conv2d", groups, c, k, per_group)
+    groups = check_groups("conv2d", groups, c, k, per_group)
     if bias is not None:
         checks.shape("conv2d", "bias", bias, (k,))
     options = conv_options("conv2d", kernel, stride, padding, dilation)
@@ -83,7 +83,7 @@ def _input_grad_shape(
     checks.rank(name, "w", w, "K, C/groups, R, S")
     size = pair(name, "input_size", input_size, 1)
     k, per_group, kernel = *w.shape[:2], plane(w)
-    groups = _groups(name, groups, 0, k, None)  # w and groups say how many channels x has
+    groups = check_groups(name, groups, 0, k, None)  # w and groups say how many channels x has
     options = conv_options(name, kernel, stride, padding, dilation)
     checks.shape(name, "g", g, (g.shape[0], k, *conv_size(name, size, kernel, **options)))
     layout = as_bool(name, "channels_last", channels_last)
@@ -110,7 +110,7 @@ def _weight_grad_shape(
     kernel = pair(name, "kernel_size", kernel_size, 1)
     n, c, size = *x.shape[:2], plane(x)
     k = g.shape[1]
-    groups = _groups(name, groups, c, k, None)
+    groups = check_groups(name, groups, c, k, None)
     options = conv_options(name, kernel, stride, padding, dilation)
     checks.shape(name, "g", g, (n, k, *conv_size(name, size, kernel, **options)))
     layout = as_bool(name, "channels_last", channels_last)

@@ -12,8 +12,9 @@ from ..core import checks
 from ..core.dtypes import FLOATS, int64
 from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_bool, as_int, is_channels_last
-from ..core.windows import Pair, pair, pool_options, pool_size
+from ..core.windows import Pair, empty_windows, pair, pool_options, pool_size
 from ..spec import BadInput, Cost, Judged, Out, Plan, Sample, accumulated, gamma, op
+from .elementwise import where
 from .shape import getitem, reshape
 
 # --- shapes ------------------------------------------------------------------------------------
@@ -134,10 +135,11 @@ def _max_backward_vjp(saved: Any, u: Any) -> tuple[Any, ...]:
     if not saved.needs[0]:
         return None, None
     _, index = max_pool2d_with_indices(saved.x, **saved.options)
-    places = np.asarray(index).reshape(n * c, p * q)
+    empty = empty_windows((h, w), (p, q), **saved.options)
+    places = np.where(empty, 0, np.asarray(index)).reshape(n * c, p * q)
     planes = reshape(u, shape=(n * c, h * w))
-    read = getitem(planes, index=(np.arange(n * c)[:, None], places))
-    return reshape(read, shape=(n, c, p, q)), None
+    read = reshape(getitem(planes, index=(np.arange(n * c)[:, None], places)), shape=(n, c, p, q))
+    return where(empty, 0, read) if empty.any() else read, None
 
 
 def _avg_pool2d_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
@@ -227,6 +229,24 @@ _MAX_CASES = (
         (1, 3, 11, 12),
         {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True},
     ),
+    # A dilated window steps over an axis shorter than the dilation; it is then the only one there.
+    ("stepped over", (1, 3, 2, 2), {"kernel_size": 2, "padding": 1, "dilation": 3}),
+    (
+        "rows stepped over",
+        (2, 17, 2, 9),
+        {"kernel_size": (2, 3), "stride": 1, "padding": 1, "dilation": (3, 1)},
+    ),
+    (
+        "columns stepped over",
+        (2, 17, 9, 1),
+        {
+            "kernel_size": (2, 3),
+            "stride": (2, 3),
+            "padding": 1,
+            "dilation": (1, 2),
+            "ceil_mode": True,
+        },
+    ),
 )
 _PADDED = {"kernel_size": 3, "stride": 2, "padding": 1}
 _AVG_CASES = (
@@ -303,7 +323,6 @@ _MAX_BAD = (
     *_SHARED_BAD,
     _bad("dilation 0", ArgumentError, _X, kernel_size=2, dilation=0),
     _bad("too large, dilated", ShapeError, _X, kernel_size=3, dilation=3),
-    _bad("window steps over", ShapeError, (1, 1, 2, 2), kernel_size=2, padding=1, dilation=3),
 )
 
 max_pool2d = op(

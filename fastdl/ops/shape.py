@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backends.reference import shape as reference
 from ..core.config import forced_backend
-from ..core.dtypes import int32, int64, promote
+from ..core.dtypes import int32, int64, name_of, promote
 from ..core.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from ..core.shapes import as_int, as_ints, broadcast, is_channels_last, normalize_dim
 from ..spec import OPS, BadInput, Cost, Ints, OpSpec, Out, Plan, Sample, accumulated, exact, op
@@ -107,6 +107,23 @@ reshape: OpSpec = op(
     dtypes=NUMERIC,
     view=True,
 )
+
+
+def _reshape_directly(x: Any, *, shape: Any = None, out: Any = None) -> Any:
+    """The hot path of gradients: a NumPy array, and a shape without riddles."""
+    if (
+        out is None
+        and type(x) is np.ndarray
+        and name_of(x.dtype) in NUMERIC
+        and type(shape) is tuple
+        and all([type(n) is int and n >= 0 for n in shape])
+        and math.prod(shape) == x.size
+    ):
+        return x.reshape(shape)
+    return NotImplemented
+
+
+reshape.direct = _reshape_directly
 
 
 def _permute_shape(x: Any, dims: Any) -> Plan:

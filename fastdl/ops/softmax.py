@@ -121,7 +121,8 @@ log_softmax_backward: OpSpec = op(
     saves=("g", "y"),
     cost=_cost,
     terms=_terms,
-    bound=bounded(lambda g, y, dim: g - y.exp() * g.sum(dim, keepdims=True)),
+    # e^y overflows only where y is no log-probability, and Σg may then be 0.
+    bound=bounded(lambda g, y, dim: g - y.exp().in_range() * g.sum(dim, keepdims=True)),
     samples=_samples(2),
     bad_inputs=(
         BadInput("shapes", lambda: ((_f32(3, 4), _f32(3)), {"dim": 0}), ShapeError),

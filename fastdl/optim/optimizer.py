@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import enable_grad
-from ..core.errors import ArgumentError, DTypeError
+from ..core.errors import ArgumentError, DTypeError, ShapeError
+from ..creation import plain_array
 from ..tensor import Tensor
 
 
@@ -89,7 +90,8 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what `state_dict` returned; ArgumentError if the groups do not match."""
+        """Takes over what `state_dict` returned, here or in torch; ArgumentError if the groups do
+        not match, ShapeError if a parameter's state does not."""
         groups = state_dict["param_groups"]
         sizes = [len(g["params"]) for g in groups]
         if sizes != [len(g["params"]) for g in self.param_groups]:
@@ -97,11 +99,23 @@ class Optimizer:
                 f"Optimizer.load_state_dict: groups of {sizes} parameters do not match"
             )
         params = [p for g in self.param_groups for p in g["params"]]
+        for i, values in state_dict["state"].items():
+            for name, value in values.items():
+                shape = tuple(getattr(value, "shape", ()))
+                if shape and shape != params[i].shape:
+                    raise ShapeError(
+                        f"Optimizer.load_state_dict: {name} of parameter {i} has shape {shape},"
+                        f" want {params[i].shape}"
+                    )
         for own, group in zip(self.param_groups, groups, strict=True):
             own.update({k: v for k, v in group.items() if k != "params"})
         self.state = {
             params[i]: {
-                k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in values.items()
+                # a copy of every array, of torch's tensors too
+                k: plain_array(f"Optimizer.load_state_dict: {k}", v).copy()
+                if hasattr(v, "shape")
+                else v
+                for k, v in values.items()
             }
             for i, values in state_dict["state"].items()
         }

@@ -11,7 +11,9 @@ namespace fd {
 struct LossStrip {
   const void* x;
   int64_t count, n, m, xs, xc;
-  const int64_t* target;
+  const int64_t* target;  // the class of each place, or null:
+  const void* share;      // a probability for each logit, strides as x's
+  int64_t ps, pc;
   int64_t ignore_index;
   const void* weight;  // of the classes, dense; may be null
   double weights;      // their sum; n without weights

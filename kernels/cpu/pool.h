@@ -6,8 +6,11 @@
 
 namespace fd {
 // Output (i, j) reads x[i*sh - ph + k*dh, j*sw - pw + l*dw] for 0 <= k < kh, 0 <= l < kw, of which
-// only the taps inside x [H, W] count, and each window has one. The host bounds kh, kw, sh, sw by
-// the size of x, so that workspaces stay in proportion to it.
+// only the taps inside x [H, W] count. The host bounds kh, kw, sh, sw by the size of x, so that
+// workspaces stay in proportion to it.
+// A dilated window may step over the image and hold no tap. As in torch its maximum is then -inf
+// and its index that of the first tap not before the image, which lies behind the image's end or
+// is somebody else's; its gradient goes nowhere.
 struct Window {
   int64_t H, W, OH, OW;
   int64_t kh, kw, sh, sw, ph, pw, dh, dw;

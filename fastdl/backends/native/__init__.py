@@ -1,15 +1,5 @@
 """Thin calls into the extension module, one file a family."""
 
-from . import conv, elementwise, loss, matmul, optim, pool, reduce, shape, softmax
+from ...core.modules import import_modules
 
-__all__ = [
-    "conv",
-    "elementwise",
-    "loss",
-    "matmul",
-    "optim",
-    "pool",
-    "reduce",
-    "shape",
-    "softmax",
-]
+import_modules(__name__)

@@ -51,6 +51,25 @@ def conv2d_input_grad(
     )
 
 
+@kernel(
+    "conv_transpose2d", backend="native", depth=_depth, out=True, direct=True,
+    declines=lambda x, w, bias, **options: _input_grad_declines(x, w),
+)  # fmt: skip
+def conv_transpose2d(
+    x: Any, w: Any = None, bias: Any = None, *more: Any,
+    stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1,
+    out: Any = None, **unknown: Any,
+) -> Any:  # fmt: skip
+    """conv_transpose2d of raw arguments, with the bias added to the sums."""
+    if more or unknown or type(w) is not np.ndarray or w.dtype.kind != "f":
+        return NotImplemented
+    if w.dtype.itemsize < 4 or _input_grad_declines(x, w):
+        return NotImplemented
+    return _native.conv_transpose2d(
+        x, w, bias, stride, padding, output_padding, dilation, groups, out
+    )
+
+
 @kernel("conv2d_weight_grad", backend="native", depth=_weight_grad_depth, out=True)
 def conv2d_weight_grad(
     x: Any, g: Any, *,

@@ -1,4 +1,4 @@
-"""Cross-entropy with class targets: csrc/loss.cpp, kernels/cpu/loss.inc."""
+"""Cross-entropy: csrc/loss.cpp, kernels/cpu/loss.inc."""
 
 from __future__ import annotations
 
@@ -15,20 +15,16 @@ def _depth(terms: int) -> int:
     return max(class_depth(terms), sum_depth(terms))
 
 
-def _declines(x: Any, target: Any, weight: Any, **options: Any) -> str | None:
-    return "target of probabilities" if target.dtype.kind == "f" else None
-
-
 @kernel(
     "cross_entropy", backend="native", dtypes=("float32", "float64", "int64"), depth=_depth,
-    out=True, direct=True, declines=_declines,
+    out=True, direct=True,
 )  # fmt: skip
 def cross_entropy(
     x: Any, target: Any = None, weight: Any = None, *more: Any,
     ignore_index: Any = -100, reduction: Any = "mean", label_smoothing: Any = 0.0,
     out: Any = None, **unknown: Any,
 ) -> Any:  # fmt: skip
-    """Targets are int64 class numbers; probabilities are left to others."""
+    """Targets are int64 class numbers, or probabilities of x's dtype."""
     if more or unknown:
         return NotImplemented
     return _native.cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing, out)
@@ -37,7 +33,6 @@ def cross_entropy(
 @kernel(
     "cross_entropy_backward", backend="native", dtypes=("float32", "float64", "int64"),
     depth=_depth, out=True, direct=True,
-    declines=lambda g, *arrays, **options: _declines(*arrays, **options),
 )  # fmt: skip
 def cross_entropy_backward(
     g: Any, x: Any = None, target: Any = None, weight: Any = None, *more: Any,

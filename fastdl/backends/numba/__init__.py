@@ -1,29 +1,5 @@
 """Numba kernels, one file a family; Numba itself is imported when the first of them runs."""
 
-from . import (
-    conv,
-    elementwise,
-    elementwise_activation,
-    elementwise_math,
-    loss,
-    matmul,
-    optim,
-    pool,
-    reduce,
-    shape,
-    softmax,
-)
+from ...core.modules import import_modules
 
-__all__ = [
-    "conv",
-    "elementwise",
-    "elementwise_activation",
-    "elementwise_math",
-    "loss",
-    "matmul",
-    "optim",
-    "pool",
-    "reduce",
-    "shape",
-    "softmax",
-]
+import_modules(__name__)

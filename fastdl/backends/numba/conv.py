@@ -179,7 +179,9 @@ def _flat(a: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     return dense(a, last).reshape(-1), strides
 
 
-def _geometry(size: Pair, kernel_size: Pair, outputs: Pair, options: dict[str, Any]) -> Any:
+def _geometry(
+    size: Pair, kernel_size: Pair, outputs: tuple[int, ...], options: dict[str, Any]
+) -> Any:
     (top, _), (left, _) = options["padding"]
     return (*size, *kernel_size, *outputs, *options["stride"], *options["dilation"], top, left)
 
@@ -231,6 +233,25 @@ def conv2d_input_grad(
           _geometry(input_size, plane(w), plane(g), options),
           (groups, channels, filters, width))  # fmt: skip
     return dx
+
+
+@kernel("conv_transpose2d", backend="numba")
+def conv_transpose2d(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, *,
+    padding: Pair, output_padding: Pair, groups: int, **options: Any,
+) -> np.ndarray:  # fmt: skip
+    """x[N,C,H,W], w[C,K/g,R,S], bias?[K] -> y[N,K,P,Q]: conv2d_input_grad, then the bias."""
+    axes = zip(plane(x), plane(w), options["stride"], padding, output_padding, options["dilation"],
+               strict=True)  # fmt: skip
+    size = [(n - 1) * s - 2 * p + d * (k - 1) + more + 1 for n, k, s, p, more, d in axes]
+    sides = ((padding[0], padding[0]), (padding[1], padding[1]))
+    y = conv2d_input_grad(
+        x, w, input_size=(size[0], size[1]), padding=sides, groups=groups,
+        channels_last=is_channels_last(x), **options,
+    )  # fmt: skip
+    if bias is not None:
+        np.add(y, bias[:, None, None], out=y)
+    return y
 
 
 @kernel("conv2d_weight_grad", backend="numba")

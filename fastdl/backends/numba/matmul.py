@@ -46,8 +46,18 @@ def _flat(a: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     return a.reshape(-1), (a.shape[2], 1)
 
 
-def _multiply(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
-    """Into y[batch, m, n], C-contiguous, of a[batch, m, k] and b[batch, k, n]."""
+def pack_right(b: np.ndarray) -> np.ndarray:
+    """b[batch, k, n] in panels, for `multiply_packed`."""
+    batch, depth, n = b.shape
+    right, (down, column) = _flat(b)
+    columns: Strides = (depth * n, 0, column, down)
+    return pack(right, columns, (batch, 1), n, depth, columns_of(b.dtype))
+
+
+def multiply_packed(
+    a: np.ndarray, packed_b: np.ndarray, bias: np.ndarray | None, y: np.ndarray
+) -> None:
+    """Into y[batch, m, n], C-contiguous, of a[batch, m, k] and a packed b[batch, k, n]."""
     batch, m, n = y.shape
     depth = a.shape[2]
     if not y.size:
@@ -57,14 +67,17 @@ def _multiply(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarr
     if bias is not None:
         padded[:n] = bias
     left, (row, along) = _flat(a)
-    right, (down, column) = _flat(b)
     rows: Strides = (m * depth, 0, row, along)
-    columns: Strides = (depth * n, 0, column, down)
     packed_a = pack(left, rows, (batch, 1), m, depth, ROWS)
-    packed_b = pack(right, columns, (batch, 1), n, depth, width)
     items = batch * -(-m // (ROWS * _GROUP)) * -(-n // width)
     split(_products, items, nanoseconds(y.size * depth),
           packed_a, packed_b, padded, y.reshape(-1), m, n, depth, width)  # fmt: skip
+
+
+def _multiply(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarray) -> None:
+    """Into y[batch, m, n], C-contiguous, of a[batch, m, k] and b[batch, k, n]."""
+    if y.size:
+        multiply_packed(a, pack_right(b), bias, y)
 
 
 @kernel("matmul", backend="numba")

@@ -34,6 +34,12 @@ def _outputs(offset, stride, outputs, size):
 
 
 @jit
+def _first_inside(start, dilation):
+    """The first tap of a window, starting here, that is not before the image."""
+    return start + max(0, (dilation - 1 - start) // dilation) * dilation
+
+
+@jit
 def _max_planes(first, last, x, y, window, lowest):
     kh, kw, sh, sw, ph, pw, dh, dw = window
     channels, height, width = x.shape[1:]
@@ -61,12 +67,10 @@ def _maxima(image, i, window, lowest, best, place):
     """The maxima of row i of outputs and their places h * W + w: the first of equals, NaN wins."""
     kh, kw, sh, sw, ph, pw, dh, dw = window
     height, width = image.shape
-    top = i * sh - ph
-    top += max(0, (dh - 1 - top) // dh) * dh  # the first row of taps inside
+    top = _first_inside(i * sh - ph, dh)
     best[:] = lowest
     for j in range(best.shape[0]):
-        left = j * sw - pw
-        place[j] = top * width + left + max(0, (dw - 1 - left) // dw) * dw
+        place[j] = top * width + _first_inside(j * sw - pw, dw)
     for k in range(kh):
         r = i * sh - ph + k * dh
         if r < 0 or r >= height:
@@ -94,6 +98,7 @@ def _max_index_planes(first, last, x, y, index, window, lowest):
 
 @jit
 def _max_backward_planes(first, last, g, x, dx, window, lowest):
+    _, _, sh, sw, ph, pw, dh, dw = window
     channels, width = x.shape[1], x.shape[3]
     best = np.empty(g.shape[3], x.dtype)
     place = np.empty(g.shape[3], np.int64)
@@ -101,9 +106,12 @@ def _max_backward_planes(first, last, g, x, dx, window, lowest):
         n, c = p // channels, p % channels
         dx[n, c] = 0
         for i in range(g.shape[2]):
+            if _first_inside(i * sh - ph, dh) >= x.shape[2]:  # no window of the row has elements
+                continue
             _maxima(x[n, c], i, window, lowest, best, place)
             for j in range(g.shape[3]):
-                dx[n, c, place[j] // width, place[j] % width] += g[n, c, i, j]
+                if _first_inside(j * sw - pw, dw) < width:
+                    dx[n, c, place[j] // width, place[j] % width] += g[n, c, i, j]
 
 
 @jit

@@ -67,6 +67,33 @@ def conv2d_input_grad(
     return dx[:, :, top : top + height, left : left + width]
 
 
+def conv_transpose2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    stride: Pair,
+    padding: Pair,
+    output_padding: Pair,
+    groups: int,
+    dilation: Pair,
+) -> np.ndarray:
+    """y [N, K, P, Q] of x [N, C, H, W], w [C, K/groups, R, S] and bias [K]."""
+    axes = zip(x.shape[2:], w.shape[2:], stride, padding, output_padding, dilation, strict=True)
+    size = [(n - 1) * s - 2 * p + d * (k - 1) + more + 1 for n, k, s, p, more, d in axes]
+    y = conv2d_input_grad(
+        x,
+        w,
+        input_size=(size[0], size[1]),
+        stride=stride,
+        padding=((padding[0], padding[0]), (padding[1], padding[1])),
+        dilation=dilation,
+        groups=groups,
+        channels_last=False,
+    )
+    return y if bias is None else y + bias[:, None, None]
+
+
 def conv2d_weight_grad(
     x: np.ndarray,
     g: np.ndarray,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.windows import plane, pool_size
+from ...core.windows import first_taps, plane, pool_size
 
 Pair = tuple[int, int]
 
@@ -22,7 +22,26 @@ def max_pool2d(x: np.ndarray, **options: Any) -> np.ndarray:
 
 
 def max_pool2d_with_indices(x: np.ndarray, **options: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Maximum and its place h·W + w: the first of equal ones in row order, the last NaN if any."""
+    """Maximum and its place h·W + w: the first of equal ones in row order, the last NaN if any.
+
+    A window that covers no element, by stepping over the input, has torch's answer: the least
+    value there is, and the place where it first comes to lie at or behind both axes' beginning.
+    """
+    y, index = _maxima(x, **options)
+    if (index < 0).any():
+        taps = [
+            first_taps(m, stride=options["stride"][i], padding=options["padding"][i],
+                       dilation=options["dilation"][i])
+            for i, m in enumerate(plane(y))
+        ]  # fmt: skip
+        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        y = np.where(index < 0, x.dtype.type(lowest), y)
+        index = np.where(index < 0, np.add.outer(taps[0] * x.shape[3], taps[1]), index)
+    return y, index
+
+
+def _maxima(x: np.ndarray, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Maxima and places; 0 and −1 where a window covers nothing."""
     output = pool_size("max_pool2d", plane(x), **options)
     y = np.zeros((*x.shape[:2], *output), x.dtype)
     index = np.full(y.shape, -1, np.int64)
@@ -59,13 +78,15 @@ def _seen(
 
 
 def max_pool2d_backward(g: np.ndarray, x: np.ndarray, **options: Any) -> np.ndarray:
-    """dx: every output's gradient goes to the place of its maximum."""
-    _, index = max_pool2d_with_indices(x, **options)
+    """dx: every output's gradient goes to the place of its maximum, or nowhere without one."""
+    _, index = _maxima(x, **options)
     planes = x.shape[0] * x.shape[1]
     dx = np.zeros((planes, x.shape[2] * x.shape[3]), g.dtype)
     outputs = g.shape[2] * g.shape[3]
-    places = (np.arange(planes)[:, None], index.reshape(planes, outputs))
-    np.add.at(dx, places, g.reshape(planes, outputs))
+    index, g = index.reshape(planes, outputs), g.reshape(planes, outputs)
+    plane_of = np.broadcast_to(np.arange(planes)[:, None], index.shape)
+    found = index >= 0
+    np.add.at(dx, (plane_of[found], index[found]), g[found])
     return dx.reshape(x.shape)
 
 

@@ -1,0 +1,3 @@
+"""torch.utils' names: `fastdl.utils.data` is `fastdl.data`."""
+
+from . import data
