@@ -25,8 +25,8 @@ from .loss_pointwise import *
 from .matmul import *
 from .norm import *
 from .pool import *
-from .random import *
 from .pool_adaptive import *
+from .random import *
 from .reduce import *
 from .rnn import *
 from .shape import *
