@@ -10,10 +10,7 @@ from network_agreement import both, layout  # noqa: E402
 
 import fastdl  # noqa: E402
 import fastdl.functional as F  # noqa: E402
-from fastdl import (
-    errors,
-    nn,
-)
+from fastdl import errors, nn  # noqa: E402
 
 TF = torch.nn.functional
 # torch's modules warn of mixed kinds of masks and of what keeps them off their fast paths.
