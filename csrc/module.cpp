@@ -23,6 +23,8 @@ void bind_elementwise_ops(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
 void bind_shape(py::module_& m);
+void bind_shape_index(py::module_& m);
+void bind_shape_sort(py::module_& m);
 void bind_rnn(py::module_& m);
 }  // namespace fd
 
@@ -50,5 +52,7 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_pool_adaptive(m);
   fd::bind_interpolate(m);
   fd::bind_shape(m);
+  fd::bind_shape_index(m);
+  fd::bind_shape_sort(m);
   fd::bind_rnn(m);
 }

@@ -10,6 +10,7 @@ from .container import *
 from .conv import *
 from .elementwise import *
 from .embed import *
+from .interpolate import *
 from .loss import *
 from .matmul import *
 from .module import *
@@ -19,6 +20,7 @@ from .random import *
 from .rnn import *
 from .shape import *
 from .softmax import *
+from .shape_pad import *
 
 # So that `import fastdl.nn.functional as F` works, as in torch.
 sys.modules[f"{__name__}.functional"] = functional
