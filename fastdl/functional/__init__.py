@@ -18,6 +18,7 @@ What each op computes is written in `fastdl/backends/reference`, what it accepts
 from .conv import *
 from .elementwise import *
 from .loss import *
+from .loss_ctc import *
 from .loss_pointwise import *
 from .matmul import *
 from .pool import *

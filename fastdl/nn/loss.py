@@ -10,8 +10,8 @@ from ..tensor import Tensor
 from .module import Module
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeEmbeddingLoss", "HuberLoss",
-    "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "NLLLoss", "SmoothL1Loss",
+    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CrossEntropyLoss", "HingeEmbeddingLoss",
+    "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "NLLLoss", "SmoothL1Loss",
     "SoftMarginLoss",
 ]  # fmt: skip
 
@@ -67,6 +67,23 @@ class NLLLoss(Module):
         return F.nll_loss(
             x, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
         )
+
+
+class CTCLoss(Module):
+    """Log-probabilities of sequences and targets not aligned with them; see functional.ctc_loss."""
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__()
+        self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        """A scalar, or one loss a sequence for reduction='none'."""
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths,
+            self.blank, self.reduction, self.zero_infinity,
+        )  # fmt: skip
 
 
 class _Compared(Module):
