@@ -10,6 +10,7 @@
 
 #include "../kernels/cpu/elementwise.h"
 #include "array.h"
+#include "elementwise.h"
 #include "isa.h"
 #include "memory.h"
 #include "plan.h"
@@ -18,7 +19,8 @@
 namespace fd {
 namespace {
 
-constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
+constexpr int64_t kBlockBytes = 8192;        // of an operand staged in L1
+constexpr int64_t kStreamBlockBytes = 4096;  // the same where the output bypasses the caches
 constexpr int64_t kShortRow = 64;            // elements below which several rows share a loop
 constexpr int64_t kLongRun = 1 << 14;        // the same for runs that are copied as they are
 constexpr double kTaskNanoseconds = 20e3;    // of a task, where there is work for several
@@ -50,9 +52,10 @@ int64_t task_size(const Plan& p, double nanoseconds) {
 
 // Runs body(stage, pointers, n) over pieces of at most `piece` steps of the innermost dimension,
 // each `width` elements, on the pool when it pays.
+// `given` is passed on behind the operands.
 template <class Body>
 void for_each_piece(const Plan& p, int64_t piece, int64_t width, int64_t task, double nanoseconds,
-                    Body&& body) {
+                    Body&& body, const Given* given = nullptr) {
   const int last = p.ndim - 1;
   const int64_t length = p.shape[last], pieces = (length + piece - 1) / piece;
   const int64_t units = p.size() / length * pieces;
@@ -70,8 +73,9 @@ void for_each_piece(const Plan& p, int64_t piece, int64_t width, int64_t task, d
       for (int k = 0; k < p.operands; ++k) row[k] += index[i] * p.stride[k][i] * p.item[k];
     }
     for (int64_t u = first;;) {
-      char* at[kMaxOperands];
+      const void* at[kMaxOperands + 1];
       for (int k = 0; k < p.operands; ++k) at[k] = row[k] + begin * p.stride[k][last] * p.item[k];
+      at[p.operands] = given;
       body(stage, at, std::min(piece, length - begin));
       if (++u == end) return;
       begin += piece;
@@ -98,7 +102,9 @@ void for_each_piece(const Plan& p, int64_t piece, int64_t width, int64_t task, d
 // Runs a loop over a plan. A piece is a run of the innermost dimension or, where that is short, a
 // block of whole rows. Operands that are not contiguous there pass through blocks in L1, and so
 // does a large output of a loop that `moves` more than it computes, to bypass the caches.
-void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds, bool moves) {
+// With `given` there is one loop for all variants.
+void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds, bool moves,
+         Given* given) {
   const auto& kernels = FD_TABLE(elementwise);
   const int64_t task = task_size(p, nanoseconds);
   const int last = p.ndim - 1;
@@ -109,8 +115,11 @@ void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds
   int variant = 0;
   for (int k = 1; k < p.operands; ++k)
     if (p.stride[k][last] == 0 && row_stride(k) == 0) variant |= 1 << (k - 1);
-  if (variant >= n_variants || !variants[variant]) variant = 0;
-  const Loop loop = variants[variant];
+  if (given)
+    given->single = variant;
+  else if (variant >= n_variants || !variants[variant])
+    variant = 0;
+  const Loop loop = variants[given ? 0 : variant];
   bool staged[kMaxOperands], any_staged = false;
   for (int k = 0; k < p.operands; ++k) {
     const bool single = k > 0 && (variant >> (k - 1) & 1);
@@ -121,46 +130,50 @@ void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds
       moves && !staged[0] && p.size() * p.item[0] >= kStreamBytes && (rows || length >= 512);
 
   if (!any_staged && !stream) {
-    for_each_piece(p, task, 1, task, nanoseconds, [=](Stage&, char* const* at, int64_t n) {
-      loop(at[0], reinterpret_cast<const void* const*>(at + 1), n);
-    });
+    const auto whole = [=](Stage&, const void* const* at, int64_t n) {
+      loop(const_cast<void*>(at[0]), at + 1, n);
+    };
+    for_each_piece(p, task, 1, task, nanoseconds, whole, given);
     return;
   }
   Plan outer = p;
   if (rows) --outer.ndim;
   const int64_t width = rows ? length : 1;
-  const int64_t block = kBlockBytes / *std::max_element(p.item, p.item + p.operands) / width;
-  for_each_piece(
-      outer, block, width, task, nanoseconds, [&](Stage& stage, char* const* at, int64_t n) {
-        const int64_t count = rows ? n : 1, columns = rows ? length : n;
-        const void* in[kMaxOperands];
-        for (int k = 1; k < p.operands; ++k) {
-          in[k - 1] = staged[k] ? stage.block[k] : at[k];
-          if (!staged[k]) continue;
-          // The same row for all rows is staged once.
-          if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n)
-            continue;
-          stage.held[k] = at[k];
-          stage.held_rows[k] = n;
-          kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
-                                                 p.stride[k][last], count, columns);
-        }
-        loop(staged[0] || stream ? stage.block[0] : at[0], in, count * columns);
-        if (staged[0]) {
-          kernels.strided[size_index(p.item[0])](at[0], row_stride(0), p.stride[0][last],
-                                                 stage.block[0], columns, 1, count, columns);
-        } else if (stream) {
-          // The core's own prefetching keeps up with some loops and not with others, by their
-          // address: neg 1.6 ms or 0.75.
-          const void* ahead[kMaxOperands];
-          int n_ahead = 0;
-          for (int k = 1; k < p.operands; ++k)
-            if (in[k - 1] == at[k] && p.item[k] == p.item[0] && !(variant >> (k - 1) & 1))
-              ahead[n_ahead++] = at[k] + kBlocksAhead * count * columns * p.item[k];
-          kernels.stream(at[0], stage.block[0], count * columns * p.item[0], ahead, n_ahead);
-          stage.fence = kernels.fence;
-        }
-      });
+  const int64_t block = (stream ? kStreamBlockBytes : kBlockBytes) /
+                        *std::max_element(p.item, p.item + p.operands) / width;
+  const auto piece = [&](Stage& stage, const void* const* at, int64_t n) {
+    const int64_t count = rows ? n : 1, columns = rows ? length : n;
+    const void* in[kMaxOperands];
+    for (int k = 1; k < p.operands; ++k) {
+      in[k - 1] = staged[k] ? stage.block[k] : at[k];
+      if (!staged[k]) continue;
+      // The same row for all rows is staged once.
+      if (rows && row_stride(k) == 0 && stage.held[k] == at[k] && stage.held_rows[k] >= n) continue;
+      stage.held[k] = static_cast<const char*>(at[k]);
+      stage.held_rows[k] = n;
+      kernels.strided[size_index(p.item[k])](stage.block[k], columns, 1, at[k], row_stride(k),
+                                             p.stride[k][last], count, columns);
+    }
+    in[p.operands - 1] = at[p.operands];
+    char* out = static_cast<char*>(const_cast<void*>(at[0]));
+    loop(staged[0] || stream ? stage.block[0] : out, in, count * columns);
+    if (staged[0]) {
+      kernels.strided[size_index(p.item[0])](out, row_stride(0), p.stride[0][last], stage.block[0],
+                                             columns, 1, count, columns);
+    } else if (stream) {
+      // The core's own prefetching keeps up with some loops and not with others, by their
+      // address: neg 1.6 ms or 0.75.
+      const void* ahead[kMaxOperands];
+      int n_ahead = 0;
+      for (int k = 1; k < p.operands; ++k)
+        if (in[k - 1] == at[k] && p.item[k] == p.item[0] && !(variant >> (k - 1) & 1))
+          ahead[n_ahead++] =
+              static_cast<const char*>(at[k]) + kBlocksAhead * count * columns * p.item[k];
+      kernels.stream(out, stage.block[0], count * columns * p.item[0], ahead, n_ahead);
+      stage.fence = kernels.fence;
+    }
+  };
+  for_each_piece(outer, block, width, task, nanoseconds, piece, given);
 }
 
 // The dimension other than the innermost along which operand k is contiguous, or -1.
@@ -189,12 +202,13 @@ void copy(Plan p, double nanoseconds, int64_t result_bytes) {
     const int64_t out_row = rows ? p.stride[0][last - 1] : 0;
     const int64_t in_row = rows ? p.stride[1][last - 1] : 0;
     for_each_piece(outer, rows ? task / columns : task, rows ? columns : 1, task, nanoseconds,
-                   [&](Stage& stage, char* const* at, int64_t n) {
+                   [&](Stage& stage, const void* const* at, int64_t n) {
+                     void* out = const_cast<void*>(at[0]);
                      if (stream) {
-                       kernels.stream(at[0], at[1], n * item, nullptr, 0);
+                       kernels.stream(out, at[1], n * item, nullptr, 0);
                        stage.fence = kernels.fence;
                      } else {
-                       kernels.strided[size](at[0], out_row, out_step, at[1], in_row, in_step,
+                       kernels.strided[size](out, out_row, out_step, at[1], in_row, in_step,
                                              rows ? n : 1, rows ? columns : n);
                      }
                    });
@@ -257,7 +271,8 @@ void straighten(Plan& p, int k, Scratch& scratch) {
 }
 
 py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType dtype,
-                  py::handle out, double extra = 0, bool last_first = false) {
+                  py::handle out, double extra = 0, bool last_first = false,
+                  Given* given = nullptr) {
   int ndim;
   int64_t shape[kMaxDims];
   if (!variants[0] || !broadcast(in, n, ndim, shape)) return declined();
@@ -275,7 +290,7 @@ py::object launch(const Loop* variants, int n_variants, Array* in, int n, DType 
         for (int i = 0; i < p.ndim; ++i) bytes *= p.stride[k][i] ? p.shape[i] : 1;
         straighten(p, k, scratch[k].emplace(static_cast<size_t>(bytes)));
       }
-  run(p, variants, n_variants, nanoseconds, extra == 0);
+  run(p, variants, n_variants, nanoseconds, extra == 0, given);
   return result;
 }
 
@@ -312,26 +327,32 @@ bool scalar(py::handle number, DType dtype, void* slot) {
   return true;
 }
 
-// Two operands of one dtype, one of which may be a number, kept in `slot`.
-bool pair(py::handle x, py::handle y, Array& a, Array& b, int64_t* slot) {
-  const bool array_a = view(x, a), array_b = view(y, b);
-  if (!array_a && !array_b) return false;
-  Array& number = array_a ? b : a;
-  if (!array_a || !array_b) {
-    number.dtype = (array_a ? a : b).dtype;
-    number.data = slot;
-    number.ndim = 0;
-    if (!scalar(array_a ? y : x, number.dtype, slot)) return false;
+// Operands of one dtype, some of which, but not all, may be numbers, kept in `slots`.
+bool operands(const py::handle* x, int n, Array* in, int64_t* slots) {
+  const Array* model = nullptr;
+  bool is_array[kMaxOperands];
+  for (int k = 0; k < n; ++k)
+    if ((is_array[k] = view(x[k], in[k])) && !model) model = in + k;
+  if (!model) return false;
+  for (int k = 0; k < n; ++k) {
+    if (!is_array[k]) {
+      in[k].dtype = model->dtype;
+      in[k].data = slots + k;
+      in[k].ndim = 0;
+      if (!scalar(x[k], model->dtype, slots + k)) return false;
+    }
+    if (in[k].dtype != model->dtype) return false;
   }
-  return a.dtype == b.dtype;
+  return true;
 }
 
 py::object binary(Binary op, py::handle x, py::handle y, py::handle out, bool swapped) {
   Array in[2];
-  int64_t slot;
+  int64_t slots[2];
+  const py::handle both[] = {x, y};
   // torch subtracts no bools; a Python one would pass here as a number.
   if (op == Binary::sub && (PyBool_Check(x.ptr()) || PyBool_Check(y.ptr()))) return declined();
-  if (!pair(x, y, in[0], in[1], &slot)) return declined();
+  if (!operands(both, 2, in, slots)) return declined();
   const bool compares = op >= Binary::eq && op <= Binary::le;
   const DType dtype = in[0].dtype;
   const Loop* loops = FD_TABLE(elementwise).binary[static_cast<int>(op)][static_cast<int>(dtype)];
@@ -351,9 +372,10 @@ py::object unary(Unary op, double extra, py::handle x, py::handle out) {
 
 py::object where(py::handle condition, py::handle x, py::handle y, py::handle out) {
   Array in[3];
-  int64_t slot;
+  int64_t slots[2];
+  const py::handle both[] = {x, y};
   if (!view(condition, in[0]) || in[0].dtype != DType::b8) return declined();
-  if (!pair(x, y, in[1], in[2], &slot)) return declined();
+  if (!operands(both, 2, in + 1, slots)) return declined();
   const DType dtype = in[1].dtype;
   const Loop* loops = FD_TABLE(elementwise).where[size_index(itemsize(dtype))];
   return launch(loops, 8, in, 3, dtype, out);
@@ -395,6 +417,20 @@ py::object copy_to(py::handle x, py::handle out) {
 }
 
 }  // namespace
+
+py::object run_op(const ElementwiseOp& op, const py::handle* x, Given& given, py::handle out) {
+  Array in[kMaxOperands];
+  int64_t slots[kMaxOperands];
+  if (!operands(x, op.arrays, in, slots)) return declined();
+  const DType dtype = in[0].dtype;
+  const double extra = op.nanoseconds * static_cast<double>(itemsize(dtype));
+  const Loop* loop = &op.loop[static_cast<int>(dtype)];
+  // The gradient of an activation takes the format of x, and is not broadcast.
+  const bool backward = std::strstr(op.name, "_backward") != nullptr;
+  if (backward && !same_shape(in[0], in[1].ndim, in[1].shape)) return declined();
+  return launch(loop, 1, in, op.arrays, op.decides ? DType::b8 : dtype, out, extra, backward,
+                &given);
+}
 
 void copy_part(const Array& in, const Array& out, int64_t result_bytes) {
   if (out.size() == 0) return;

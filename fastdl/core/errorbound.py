@@ -7,10 +7,14 @@ errors of its operands exactly and adds its own rounding: u·|result| + tiny, wh
 roundoff and tiny the smallest denormal (running error analysis; Higham, ASNA, section 3.3).
 
     bound=bounded(lambda x, dim: x - x.exp().sum(dim).log())
+
+NumPy's functions understand these numbers, so a reference that is the kernel's formula is its own
+bound: `bounded(reference.softsign)`. Comparisons compare the exact values.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +53,8 @@ class Bounded:
         """An operand; a constant is off by u relative unless the dtype holds it exactly."""
         if isinstance(other, Bounded):
             return other
+        if isinstance(other, np.ndarray) and other.ndim:
+            return self.exactly(other)
         value = self.value.dtype.type(other)
         exact = math.frexp(other)[0] / self.unit % 1 == 0
         return replace(self, value=value, error=value * 0 if exact else np.abs(value) * self.unit)
@@ -80,8 +86,9 @@ class Bounded:
     def __truediv__(self, other: Any) -> Bounded:
         b = self._coerced(other)
         quotient = self.value / b.value
-        least = np.maximum(np.abs(b.value) - b.error, 0)
-        return self._rounded(quotient, (self.error + np.abs(quotient) * b.error) / least)
+        least = np.abs(b.value) - b.error
+        carried = (self.error + np.abs(quotient) * b.error) / np.where(least > 0, least, 1)
+        return self._rounded(quotient, np.where(least > 0, carried, np.inf))
 
     def sum(self, axis: Axis = None, depth: int | None = None, keepdims: bool = False) -> Bounded:
         """Σ by a tree of a depth: the kernel's, if not given (Higham, ASNA, section 4.2)."""
@@ -100,8 +107,7 @@ class Bounded:
 
     def exp(self) -> Bounded:
         """e^x: an error d of x becomes e^x·(e^d − 1)."""
-        value = np.exp(self.value)
-        return self._rounded(value, value * np.expm1(self.error), 2 * FUNCTION_ULPS)
+        return self._function(np.exp(self.value), self._grown())
 
     def log(self) -> Bounded:
         """Ln x: an error d of x becomes −ln(1 − d/x)."""
@@ -114,6 +120,24 @@ class Bounded:
         carried = -np.log1p(-relative)
         return self._rounded(np.log1p(self.value), carried, LOG1P_ROUNDINGS)
 
+    def sqrt(self) -> Bounded:
+        """√x, rounded once: an error d of x moves it by at most √(x + d) − √x or √x − √(x − d)."""
+        root = np.sqrt(self.value)
+        below = root - np.sqrt(np.maximum(self.value - self.error, 0))
+        above = np.sqrt(self.value + self.error) - root
+        return self._rounded(root, np.maximum(below, above))
+
+    def maximum(self, other: Any) -> Bounded:
+        """The larger of two: a selection, which moves by no more than its operands."""
+        b = self._coerced(other)
+        value = np.maximum(self.value, b.value)
+        return self._make(value, np.broadcast_to(np.maximum(self.error, b.error), value.shape))
+
+    def sign(self) -> Bounded:
+        """−1, 0 or 1; any of them where the error reaches across zero."""
+        across = (self.error >= np.abs(self.value)) & (self.error > 0)
+        return self._make(np.sign(self.value), np.where(across, self.value.dtype.type(2), 0))
+
     def in_range(self) -> Bounded:
         """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
         largest = np.longdouble(8) * self.unit / self.tiny if self.tiny else np.inf
@@ -121,16 +145,19 @@ class Bounded:
         return replace(self, error=np.where(over, np.inf, self.error))
 
     def tanh(self) -> Bounded:
-        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0."""
-        slope = 1 - np.tanh(self._nearest_to_zero()) ** 2
-        return self._rounded(np.tanh(self.value), self.error * slope, 2 * FUNCTION_ULPS)
+        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0, and its
+        results lie in [−1, 1]."""
+        value, slope = np.tanh(self.value), 1 - np.tanh(self._nearest_to_zero()) ** 2
+        error = np.minimum(self.error * slope, 1 + np.abs(value))
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
 
     def sigmoid(self) -> Bounded:
-        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0."""
+        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0, and
+        its results lie in [0, 1]."""
         small = np.exp(-np.abs(self.value))
         value = np.where(self.value >= 0, 1, small) / (1 + small)
         nearest = np.exp(-self._nearest_to_zero())
-        error = self.error * (nearest / (1 + nearest) ** 2)
+        error = np.minimum(self.error * (nearest / (1 + nearest) ** 2), 1)
         return self._rounded(value, error, 2 * FUNCTION_ULPS)
 
     def _nearest_to_zero(self) -> Any:
@@ -161,6 +188,17 @@ class Bounded:
         # Each product and each partial sum may lose a denormal.
         return self._make(value, carried + factor * size + 2 * (self.depth + 1) * self.tiny)
 
+    def between(self, a: Bounded, b: Bounded) -> Bounded:
+        """a + x·(b − a) = (1 − x)·a + x·b, the error of a counted once; three roundings."""
+        distance = np.abs(b.value - a.value)
+        both = a.error + b.error
+        carried = np.abs(1 - self.value) * a.error + np.abs(self.value) * b.error
+        carried = carried + self.error * (distance + both)
+        value = a.value + self.value * (b.value - a.value)
+        product = (np.abs(self.value) + self.error) * (distance + both)
+        rounding = 2 * (self.unit * product + self.tiny)
+        return self._rounded(value, carried + rounding)
+
     def __getitem__(self, index: Any) -> Bounded:
         return replace(self, value=self.value[index], error=self.error[index])
 
@@ -168,6 +206,65 @@ class Bounded:
     def T(self) -> Bounded:
         """The transpose."""
         return replace(self, value=self.value.T, error=self.error.T)
+
+    def _function(self, value: Any, error: Any) -> Bounded:
+        """A result of one of the library's functions, itself within FUNCTION_ULPS."""
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
+
+    def expm1(self) -> Bounded:
+        """e^x − 1: an error d of x becomes e^x·(e^d − 1)."""
+        return self._function(np.expm1(self.value), self._grown())
+
+    def _grown(self) -> np.ndarray:
+        """What e^x gains by an error of x, which may be infinite where e^x is 0."""
+        gain = np.exp(self.value) * np.expm1(self.error)
+        return np.fmin(gain, np.exp(self.value + self.error))
+
+    def bell(self, function: Callable[[Any], Any], steepest: float) -> Bounded:
+        """A library function of bounded slope."""
+        return self._function(function(self.value), steepest * self.error)
+
+    def __abs__(self) -> Bounded:
+        return replace(self, value=np.abs(self.value))
+
+    def __rtruediv__(self, other: Any) -> Bounded:
+        return self._coerced(other) / self
+
+    def least(self, other: Any) -> Bounded:
+        """The smaller of two: a selection, off by no more than the worse of them."""
+        b = self._coerced(other)
+        return self._make(np.minimum(self.value, b.value), np.maximum(self.error, b.error))
+
+    def most(self, other: Any) -> Bounded:
+        """The larger of two."""
+        return -(-self).least(-self._coerced(other))
+
+    def _compared(name: str) -> Callable[..., Any]:  # type: ignore[misc]  # noqa: N805
+        def compare(self: Bounded, other: Any) -> Any:
+            return getattr(self.value, name)(other.value if isinstance(other, Bounded) else other)
+
+        return compare
+
+    __lt__, __le__, __gt__, __ge__ = map(_compared, ("__lt__", "__le__", "__gt__", "__ge__"))
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's functions of Bounded numbers."""
+        name = ufunc.__name__
+        first, *others = inputs
+        if not isinstance(first, Bounded):  # a NumPy scalar before it
+            first = self._coerced(first)
+        names = {"absolute": "__abs__", "minimum": "least", "maximum": "most",
+                 "multiply": "__mul__", "add": "__add__", "subtract": "__sub__",
+                 "divide": "__truediv__", "negative": "__neg__", "greater": "__gt__",
+                 "less": "__lt__", "less_equal": "__le__", "greater_equal": "__ge__"}  # fmt: skip
+        return getattr(first, names.get(name, name))(*others)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        """np.where, whose condition is exact."""
+        assert function is np.where
+        mask, a, b = args
+        a, b = self._coerced(a), self._coerced(b)
+        return self._make(np.where(mask, a.value, b.value), np.where(mask, a.error, b.error))
 
     def where(self, mask: np.ndarray) -> Bounded:
         """The number where mask holds, an exact zero elsewhere."""
@@ -182,6 +279,19 @@ def concatenate(parts: Sequence[Bounded], axis: int = 0) -> Bounded:
     """The numbers of several arrays one after the other."""
     value = np.concatenate([p.value for p in parts], axis)
     return replace(parts[0], value=value, error=np.concatenate([p.error for p in parts], axis))
+
+
+def carries(steepest: float) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Lets a reference function whose slope is at most `steepest` take Bounded numbers too."""
+
+    def decorate(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @functools.wraps(function)
+        def call(x: Any) -> Any:
+            return x.bell(function, steepest) if isinstance(x, Bounded) else function(x)
+
+        return call
+
+    return decorate
 
 
 def bounded(formula: Callable[..., Any]) -> Callable[[Any], tuple[Any, ...]]:

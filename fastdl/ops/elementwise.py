@@ -27,27 +27,29 @@ def _size(a: Any) -> int:
     return a.size if isinstance(a, np.ndarray) else 1
 
 
-def _bytes(a: Any) -> int:
+def bytes_of(a: Any) -> int:
+    """Bytes of an operand, 0 of a Python scalar."""
     return a.nbytes if isinstance(a, np.ndarray) else 0
 
 
-def _cost(*arrays: Any, **_: Any) -> Cost:
+def cost_of(*arrays: Any, **_: Any) -> Cost:
     """One operation an element; the operands read and a result of the widest operand written."""
     shapes = [a.shape for a in arrays if isinstance(a, np.ndarray)]
     size = math.prod(np.broadcast_shapes(*shapes))
     width = max(a.itemsize for a in arrays if isinstance(a, np.ndarray))
-    return Cost(size, sum(map(_bytes, arrays)) + size * width)
+    return Cost(size, sum(map(bytes_of, arrays)) + size * width)
 
 
-def _compare_cost(a: Any, b: Any) -> Cost:
+def cost_of_deciding(a: Any, b: Any) -> Cost:
+    """The same with a result of bools."""
     size = math.prod(np.broadcast_shapes(a.shape, b.shape))
-    return Cost(size, _bytes(a) + _bytes(b) + size)
+    return Cost(size, bytes_of(a) + bytes_of(b) + size)
 
 
 # --- two operands ------------------------------------------------------------------------------
 
 
-def _format(shape: tuple[int, ...], *arrays: Any) -> bool:
+def format_of(shape: tuple[int, ...], *arrays: Any) -> bool:
     """The memory format of a result: that of its first full-size operand."""
     for a in arrays:
         if isinstance(a, np.ndarray) and a.shape == shape:
@@ -55,7 +57,7 @@ def _format(shape: tuple[int, ...], *arrays: Any) -> bool:
     return False
 
 
-def _operands(name: str, *arrays: Any) -> tuple[tuple[int, ...], np.dtype]:
+def operands(name: str, *arrays: Any) -> tuple[tuple[int, ...], np.dtype]:
     """The broadcast shape and the promoted dtype of operands that may be Python scalars."""
     shapes = [a.shape for a in arrays if isinstance(a, np.ndarray)]
     if not shapes:
@@ -63,7 +65,7 @@ def _operands(name: str, *arrays: Any) -> tuple[tuple[int, ...], np.dtype]:
     return broadcast(name, *shapes), result_type(*arrays)
 
 
-def _binary_shape(
+def binary_shape(
     name: str, *, result: np.dtype | None = None, floats: bool = False, bools: bool = True
 ) -> Callable[..., Plan]:
     """The shape function of `name(a, b)`.
@@ -73,18 +75,18 @@ def _binary_shape(
     """
 
     def shape(a: Any, b: Any) -> Plan:
-        common, dtype = _operands(name, a, b)
+        common, dtype = operands(name, a, b)
         if not bools and any(getattr(x, "dtype", type(x)) in (bool_, bool) for x in (a, b)):
             raise DTypeError(f"{name}: got a bool operand, want numbers; cast it first")
         if floats and not is_float(dtype):
             dtype = float32
-        out = Out(common, dtype if result is None else result, _format(common, a, b))
+        out = Out(common, dtype if result is None else result, format_of(common, a, b))
         return Plan((out,), (promoted(name, a, dtype), promoted(name, b, dtype)))
 
     return shape
 
 
-def _sum_like(saved: Any, position: int, gradient: Callable[[], Any]) -> Any:
+def sum_like(saved: Any, position: int, gradient: Callable[[], Any]) -> Any:
     """The gradient of an operand, summed over the dims it was broadcast along, if wanted."""
     if not saved.needs[position]:
         return None
@@ -92,24 +94,24 @@ def _sum_like(saved: Any, position: int, gradient: Callable[[], Any]) -> Any:
 
 
 def _add_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
-    return _sum_like(saved, 0, lambda: g), _sum_like(saved, 1, lambda: g)
+    return sum_like(saved, 0, lambda: g), sum_like(saved, 1, lambda: g)
 
 
 def _sub_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
-    return _sum_like(saved, 0, lambda: g), _sum_like(saved, 1, lambda: neg(g))
+    return sum_like(saved, 0, lambda: g), sum_like(saved, 1, lambda: neg(g))
 
 
 def _mul_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     return (
-        _sum_like(saved, 0, lambda: mul(g, saved.b)),
-        _sum_like(saved, 1, lambda: mul(g, saved.a)),
+        sum_like(saved, 0, lambda: mul(g, saved.b)),
+        sum_like(saved, 1, lambda: mul(g, saved.a)),
     )
 
 
 def _div_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     return (
-        _sum_like(saved, 0, lambda: div(g, saved.b)),
-        _sum_like(saved, 1, lambda: neg(mul(g, div(div(saved.a, saved.b), saved.b)))),
+        sum_like(saved, 0, lambda: div(g, saved.b)),
+        sum_like(saved, 1, lambda: neg(mul(g, div(div(saved.a, saved.b), saved.b)))),
     )
 
 
@@ -130,20 +132,21 @@ BINARY_SAMPLES = (
 )
 
 
-def _f32(*shape: int) -> np.ndarray:
+def f32(*shape: int) -> np.ndarray:
+    """Zeros, for bad inputs."""
     return np.zeros(shape, np.float32)
 
 
 BINARY_BAD = (
-    BadInput("shapes", lambda: ((_f32(3, 4), _f32(3)), {}), ShapeError),
-    BadInput("not an array", lambda: ((_f32(3), "x"), {}), DTypeError),
-    BadInput("list", lambda: ((_f32(3), [1, 2, 3]), {}), DTypeError),
+    BadInput("shapes", lambda: ((f32(3, 4), f32(3)), {}), ShapeError),
+    BadInput("not an array", lambda: ((f32(3), "x"), {}), DTypeError),
+    BadInput("list", lambda: ((f32(3), [1, 2, 3]), {}), DTypeError),
     BadInput("only scalars", lambda: ((1.0, 2.0), {}), DTypeError),
-    BadInput("complex", lambda: ((_f32(3), np.zeros(3, np.complex64)), {}), DTypeError),
-    BadInput("object", lambda: ((np.zeros(3, object), _f32(3)), {}), DTypeError),
-    BadInput("out shape", lambda: ((_f32(3), _f32(3)), {"out": _f32(4)}), ShapeError),
-    BadInput("out dtype", lambda: ((_f32(3), _f32(3)), {"out": np.zeros(3)}), DTypeError),
-    BadInput("unknown option", lambda: ((_f32(3), _f32(3)), {"alpha": 2}), ArgumentError),
+    BadInput("complex", lambda: ((f32(3), np.zeros(3, np.complex64)), {}), DTypeError),
+    BadInput("object", lambda: ((np.zeros(3, object), f32(3)), {}), DTypeError),
+    BadInput("out shape", lambda: ((f32(3), f32(3)), {"out": f32(4)}), ShapeError),
+    BadInput("out dtype", lambda: ((f32(3), f32(3)), {"out": np.zeros(3)}), DTypeError),
+    BadInput("unknown option", lambda: ((f32(3), f32(3)), {"alpha": 2}), ArgumentError),
 )
 
 
@@ -153,11 +156,11 @@ def _binary(name: str, vjp: Any = None, *, saves: Any = (), **rules: Any) -> OpS
         name=name,
         family="elementwise",
         signature="a, b -> y",
-        shape=_binary_shape(name, **rules),
+        shape=binary_shape(name, **rules),
         reference=getattr(reference, name),
         vjp=vjp,
         saves=saves,
-        cost=_compare_cost if compares else _cost,
+        cost=cost_of_deciding if compares else cost_of,
         bound=exact if compares else correctly_rounded,
         samples=BINARY_SAMPLES,
         bad_inputs=BINARY_BAD,
@@ -185,15 +188,15 @@ def _where_shape(cond: Any, a: Any, b: Any) -> Plan:
         raise DTypeError(f"where: cond: got {got}, want a bool array")
     common = broadcast("where", *(x.shape for x in (cond, a, b) if isinstance(x, np.ndarray)))
     dtype = result_type(a, b)
-    out = Out(common, dtype, _format(common, cond, a, b))
+    out = Out(common, dtype, format_of(common, cond, a, b))
     return Plan((out,), (cond, promoted("where", a, dtype), promoted("where", b, dtype)))
 
 
 def _where_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     return (
         None,
-        _sum_like(saved, 1, lambda: where(saved.cond, g, 0)),
-        _sum_like(saved, 2, lambda: where(saved.cond, 0, g)),
+        sum_like(saved, 1, lambda: where(saved.cond, g, 0)),
+        sum_like(saved, 2, lambda: where(saved.cond, 0, g)),
     )
 
 
@@ -205,7 +208,7 @@ where = op(
     reference=reference.where,
     vjp=_where_vjp,
     saves=("cond",),
-    cost=_cost,
+    cost=cost_of,
     bound=exact,
     samples=(
         *(Sample(f"n{n}", (Bools((n,)), (n,), (n,))) for n in (1, 7, 16, 17, 33)),
@@ -219,9 +222,9 @@ where = op(
         Sample("mask", (Bools((256, 1024)), (256, 1024), 0), bench=True),
     ),
     bad_inputs=(
-        BadInput("int cond", lambda: ((np.zeros(3, int), _f32(3), _f32(3)), {}), DTypeError),
-        BadInput("scalar cond", lambda: ((True, _f32(3), _f32(3)), {}), DTypeError),
-        BadInput("shapes", lambda: ((np.zeros(3, bool), _f32(4), _f32(3)), {}), ShapeError),
+        BadInput("int cond", lambda: ((np.zeros(3, int), f32(3), f32(3)), {}), DTypeError),
+        BadInput("scalar cond", lambda: ((True, f32(3), f32(3)), {}), DTypeError),
+        BadInput("shapes", lambda: ((np.zeros(3, bool), f32(4), f32(3)), {}), ShapeError),
         BadInput("complex", lambda: ((np.zeros(3, bool), np.zeros(3, complex), 0), {}), DTypeError),
     ),
     dtypes=NUMERIC,
@@ -246,13 +249,15 @@ UNARY_BAD = (
     BadInput("python scalar", lambda: ((1.0,), {}), DTypeError),
     BadInput("complex", lambda: ((np.zeros(3, np.complex128),), {}), DTypeError),
     BadInput("object", lambda: ((np.zeros(3, object),), {}), DTypeError),
-    BadInput("out shape", lambda: ((_f32(3),), {"out": _f32(4)}), ShapeError),
-    BadInput("out dtype", lambda: ((_f32(3),), {"out": np.zeros(3)}), DTypeError),
-    BadInput("two arrays", lambda: ((_f32(3), _f32(3)), {}), ArgumentError),
+    BadInput("out shape", lambda: ((f32(3),), {"out": f32(4)}), ShapeError),
+    BadInput("out dtype", lambda: ((f32(3),), {"out": np.zeros(3)}), DTypeError),
+    BadInput("two arrays", lambda: ((f32(3), f32(3)), {}), ArgumentError),
 )
 
 
-def _unary_shape(name: str, floats: bool) -> Callable[..., Plan]:
+def unary_shape(name: str, floats: bool) -> Callable[..., Plan]:
+    """The shape function of `name(x)`, no bools; `floats` promotes integers to float32."""
+
     def shape(x: Any) -> Plan:
         dtype = float32 if floats and not is_float(x.dtype) else x.dtype
         if dtype == bool_:
@@ -269,11 +274,11 @@ def _unary(name: str, vjp: Any, saved: str = "", floats: bool = True) -> OpSpec:
         name=name,
         family="elementwise",
         signature="x -> y",
-        shape=_unary_shape(name, floats),
+        shape=unary_shape(name, floats),
         reference=getattr(reference, name),
         vjp=vjp,
         saves=(saved,) if saved else (),
-        cost=_cost,
+        cost=cost_of,
         bound=ulps(2) if floats else exact,
         samples=UNARY_SAMPLES,
         bad_inputs=UNARY_BAD,
@@ -333,8 +338,8 @@ cast: OpSpec = op(
     bad_inputs=(
         BadInput("not an array", lambda: (([1.0],), {"dtype": "int64"}), DTypeError),
         BadInput("complex", lambda: ((np.zeros(3, complex),), {"dtype": "int64"}), DTypeError),
-        BadInput("complex dtype", lambda: ((_f32(3),), {"dtype": "complex64"}), DTypeError),
-        BadInput("unknown dtype", lambda: ((_f32(3),), {"dtype": "float99"}), DTypeError),
+        BadInput("complex dtype", lambda: ((f32(3),), {"dtype": "complex64"}), DTypeError),
+        BadInput("unknown dtype", lambda: ((f32(3),), {"dtype": "float99"}), DTypeError),
     ),
     dtypes=NUMERIC,
 )
@@ -366,8 +371,8 @@ copy = op(
     ),
     bad_inputs=(
         *UNARY_BAD[:6],
-        BadInput("rank", lambda: ((_f32(3, 4),), {"channels_last": True}), ShapeError),
-        BadInput("flag", lambda: ((_f32(3, 4),), {"channels_last": "NHWC"}), DTypeError),
+        BadInput("rank", lambda: ((f32(3, 4),), {"channels_last": True}), ShapeError),
+        BadInput("flag", lambda: ((f32(3, 4),), {"channels_last": "NHWC"}), DTypeError),
     ),
     dtypes=NUMERIC,
 )
@@ -376,7 +381,9 @@ copy = op(
 # --- gradients of activations, from the activation's output ------------------------------------
 
 
-def _backward_shape(name: str) -> Callable[..., Plan]:
+def backward_shape(name: str) -> Callable[..., Plan]:
+    """The shape function of the gradient `name(g, y)` of an activation."""
+
     def shape(g: Any, y: Any) -> Plan:
         if g.shape != y.shape:
             raise ShapeError(f"{name}: g has shape {g.shape}, want that of y, {y.shape}")
@@ -412,11 +419,11 @@ def _activation_backward(name: str, vjp: Any, saves: tuple[str, ...], bound: Any
         name=name,
         family="elementwise",
         signature="g, y -> dx",
-        shape=_backward_shape(name),
+        shape=backward_shape(name),
         reference=getattr(reference, name),
         vjp=vjp,
         saves=saves,
-        cost=_cost,
+        cost=cost_of,
         bound=bound,
         samples=(
             *(Sample(f"n{n}", ((n,), (n,))) for n in (1, 7, 16, 17, 33)),
@@ -426,9 +433,9 @@ def _activation_backward(name: str, vjp: Any, saves: tuple[str, ...], bound: Any
             Sample("activations", ((32, 64, 56, 56), (32, 64, 56, 56)), bench=True),
         ),
         bad_inputs=(
-            BadInput("shapes", lambda: ((_f32(3), _f32(4)), {}), ShapeError),
+            BadInput("shapes", lambda: ((f32(3), f32(4)), {}), ShapeError),
             BadInput("ints", lambda: ((np.zeros(3, int), np.zeros(3, int)), {}), DTypeError),
-            BadInput("one array", lambda: ((_f32(3), "y"), {}), DTypeError),
+            BadInput("one array", lambda: ((f32(3), "y"), {}), DTypeError),
         ),
         elementwise=True,
     )

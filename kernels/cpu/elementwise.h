@@ -11,6 +11,27 @@ namespace fd {
 // an input.
 using Loop = void (*)(void* out, const void* const* in, int64_t n);
 
+// What in[number of inputs] points to for the loops of an ElementwiseOp, which know at run time
+// which inputs are single elements (bit k of `single`: in[k]).
+struct Given {
+  int64_t single;
+  double option[4];
+};
+
+// An op that needs no more than this line in its table: csrc binds it under its name.
+struct ElementwiseOp {
+  const char* name;
+  int arrays;           // up to three; any but all may be Python numbers
+  const char* options;  // their names, in the order of Given::option: "alpha scale"
+  bool decides;         // results are bools
+  double nanoseconds;   // a byte of an element, beyond moving it
+  Loop loop[6];         // by DType; null where the op is not defined
+};
+struct ElementwiseOps {
+  const ElementwiseOp* ops;
+  int count;
+};
+
 enum class Binary {
   add,
   sub,
@@ -50,3 +71,5 @@ struct ElementwiseKernels {
 }  // namespace fd
 
 FD_DECLARE_TABLE(fd::ElementwiseKernels, elementwise)
+FD_DECLARE_TABLE(fd::ElementwiseOps, elementwise_math)
+FD_DECLARE_TABLE(fd::ElementwiseOps, elementwise_activation)

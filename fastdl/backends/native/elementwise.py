@@ -26,6 +26,12 @@ for _name in ("sub", "neg"):
 for _name in ("div", "exp", "log", "tanh", "sigmoid", "erf", "relu_backward", "tanh_backward",
               "sigmoid_backward"):  # fmt: skip
     kernel(_name, backend="native", dtypes=FLOATS, out=True, direct=True)(getattr(_native, _name))
+# Division refuses a 0 among integers, pow a negative power, before a kernel is asked.
+_CHECKED = ("pow", "floor_divide", "remainder", "trunc_divide")
+for _name, _dtypes in _native.elementwise_ops:
+    kernel(_name, backend="native", dtypes=_dtypes, out=True, direct=_name not in _CHECKED)(
+        getattr(_native, _name)
+    )
 kernel("relu", backend="native", dtypes=NUMBERS, out=True, direct=True)(_native.relu)
 kernel("where", backend="native", dtypes=ALL, out=True, direct=True)(_native.where)
 

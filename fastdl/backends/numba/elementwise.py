@@ -28,27 +28,28 @@ def bits(x: np.ndarray) -> np.ndarray:
     return x.view(_BITS[x.itemsize])
 
 
-def _attach(
+def attach(
     name: str, dtypes: tuple[str, ...], function: Callable[..., Any], nanoseconds: float = 0.3
 ) -> None:
-    """Makes a kernel of a function of numbers."""
+    """Makes a kernel of a function of numbers: operands, options and the result's old value."""
     apply = Elementwise(function, nanoseconds=nanoseconds)
     gradient = name.endswith("_backward")  # of y, the second operand, whose format it takes
 
     @kernel(name, backend="numba", dtypes=dtypes, out=True, name=name)
-    def run(*arrays: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def run(*arrays: np.ndarray, out: np.ndarray | None = None, **options: float) -> np.ndarray:
         if out is None:
             out = _result(arrays[1:] if gradient else arrays, arrays[0].dtype)
-        return apply(out, *arrays)
+        return apply(out, *arrays, *map(np.asarray, options.values()))
 
 
-def _attach_comparison(name: str, function: Callable[..., Any]) -> None:
+def attach_decision(name: str, dtypes: tuple[str, ...], function: Callable[..., Any]) -> None:
+    """The same of a function whose result is a bool."""
     apply = Elementwise(function)
 
-    @kernel(name, backend="numba", dtypes=ALL, out=True, name=name)
-    def run(a: np.ndarray, b: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        result = _result((a, b), np.bool_) if out is None else out
-        apply(bits(result), a, b)
+    @kernel(name, backend="numba", dtypes=dtypes, out=True, name=name)
+    def run(*arrays: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        result = _result(arrays, np.bool_) if out is None else out
+        apply(bits(result), *arrays)
         return result
 
 
@@ -59,27 +60,27 @@ def _result(arrays: tuple[np.ndarray, ...], dtype: Any) -> np.ndarray:
     return empty(shape, np.dtype(dtype), first is not None and is_channels_last(first))
 
 
-_attach("add", ALL, lambda a, b, _: a + b)
-_attach("sub", NUMBERS, lambda a, b, _: a - b)
-_attach("mul", ALL, lambda a, b, _: a * b)
-_attach("div", FLOATS, lambda a, b, _: a / b)
-_attach("neg", NUMBERS, lambda x, _: -x)
-_attach("relu", NUMBERS, lambda x, _: 0 if x < 0 else x)
-_attach("relu_backward", FLOATS, lambda g, y, _: 0 if y <= 0 else g)
-_attach("tanh_backward", FLOATS, lambda g, y, _: g * (1 - y * y))
-_attach("sigmoid_backward", FLOATS, lambda g, y, _: g * (y * (1 - y)))
-_attach("exp", FLOATS, lambda x, _: exp(np.float64(x)), 0.8)
-_attach("log", FLOATS, lambda x, _: log(np.float64(x)), 0.8)
-_attach("tanh", FLOATS, lambda x, _: tanh(np.float64(x)), 1.0)
-_attach("sigmoid", FLOATS, lambda x, _: sigmoid(np.float64(x)), 1.0)
-_attach("erf", FLOATS, lambda x, _: erf(np.float64(x)), 1.5)
+attach("add", ALL, lambda a, b, _: a + b)
+attach("sub", NUMBERS, lambda a, b, _: a - b)
+attach("mul", ALL, lambda a, b, _: a * b)
+attach("div", FLOATS, lambda a, b, _: a / b)
+attach("neg", NUMBERS, lambda x, _: -x)
+attach("relu", NUMBERS, lambda x, _: 0 if x < 0 else x)
+attach("relu_backward", FLOATS, lambda g, y, _: 0 if y <= 0 else g)
+attach("tanh_backward", FLOATS, lambda g, y, _: g * (1 - y * y))
+attach("sigmoid_backward", FLOATS, lambda g, y, _: g * (y * (1 - y)))
+attach("exp", FLOATS, lambda x, _: exp(np.float64(x)), 0.8)
+attach("log", FLOATS, lambda x, _: log(np.float64(x)), 0.8)
+attach("tanh", FLOATS, lambda x, _: tanh(np.float64(x)), 1.0)
+attach("sigmoid", FLOATS, lambda x, _: sigmoid(np.float64(x)), 1.0)
+attach("erf", FLOATS, lambda x, _: erf(np.float64(x)), 1.5)
 
-_attach_comparison("eq", lambda a, b, _: a == b)
-_attach_comparison("ne", lambda a, b, _: a != b)
-_attach_comparison("lt", lambda a, b, _: a < b)
-_attach_comparison("le", lambda a, b, _: a <= b)
-_attach_comparison("gt", lambda a, b, _: a > b)
-_attach_comparison("ge", lambda a, b, _: a >= b)
+attach_decision("eq", ALL, lambda a, b, _: a == b)
+attach_decision("ne", ALL, lambda a, b, _: a != b)
+attach_decision("lt", ALL, lambda a, b, _: a < b)
+attach_decision("le", ALL, lambda a, b, _: a <= b)
+attach_decision("gt", ALL, lambda a, b, _: a > b)
+attach_decision("ge", ALL, lambda a, b, _: a >= b)
 
 _where = Elementwise(lambda cond, a, b, _: a if cond else b)
 _cast = Elementwise(lambda x, _: x, exact=True)
@@ -91,7 +92,7 @@ def where(
     cond: np.ndarray, a: np.ndarray, b: np.ndarray, *, out: np.ndarray | None = None
 ) -> np.ndarray:
     """A where cond holds, else b."""
-    result = _result((a, b, cond), a.dtype) if out is None else out
+    result = _result((cond, a, b), a.dtype) if out is None else out
     _where(bits(result), bits(cond), bits(a), bits(b))
     return result
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ...core.errorbound import carries
+
 Array = Any  # np.ndarray; NumPy scalars come out of 0-d arithmetic
 
 
@@ -89,12 +91,14 @@ def tanh(x: Array) -> Array:
     return np.tanh(x)
 
 
+@carries(0.25)
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^−x), written so that no exponential overflows."""
     z = np.exp(-np.abs(x))
     return np.where(x >= 0, np.ones_like(z), z) / (1 + z)
 
 
+@carries(1.13)  # 2/√π
 def erf(x: Array) -> Array:
     """2/√π ∫₀ˣ e^(−t²) dt = 2/√π e^(−x²) Σ_n 2ⁿ x^(2n+1) / (2n+1)!!   (Abramowitz, Stegun 7.1.6).
 
