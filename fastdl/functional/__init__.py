@@ -23,6 +23,8 @@ from .elementwise_math import *
 from .embed import *
 from .interpolate import *
 from .loss import *
+from .loss_ctc import *
+from .loss_distance import *
 from .loss_pointwise import *
 from .matmul import *
 from .matmul_products import *
