@@ -32,6 +32,8 @@ def pair(op: str, name: str, value: Any, least: int) -> Pair:
 
 def numbers(op: str, name: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
     """An option for `axes` dimensions, given as an int, or as a sequence of one or so many."""
+    if type(value) is int and least <= value < LIMIT:
+        return (value,) * axes
     given = as_ints(op, name, value)
     if len(given) not in (1, axes):
         wanted = {1: "an int", 2: "an int or a pair of ints"}.get(axes, f"an int or {axes} ints")
