@@ -103,6 +103,24 @@ def test_second_derivatives_of_conv_transpose2d(options):
     check_second("conv_transpose2d", [x, w], **options)
 
 
+@pytest.mark.parametrize("seed", range(2 * CONFIGS))
+def test_unfold_and_fold(seed):
+    rng = np.random.default_rng([seed, 13])
+    options = {
+        "kernel_size": numbers(rng, 2, 1, 4),
+        "dilation": numbers(rng, 2, 1, 3),
+        "padding": numbers(rng, 2, 0, 4),
+        "stride": numbers(rng, 2, 1, 4),
+    }
+    size = tuple(map(int, rng.integers(1, 9, 2)))
+    shape = (pick(rng, 1, 2), int(rng.integers(1, 5)), *size)
+    x = draw(rng, shape[rng.random() < 0.2 :], pick(rng, *FLOATS), bool(rng.integers(2)))
+    if check_products(F.unfold, TF.unfold, [x], **options) is None:
+        return
+    columns = draw(rng, F.unfold(x, **options).shape, x.dtype.name)
+    check_products(F.fold, TF.fold, [columns], output_size=size, **options)
+
+
 def test_infinite_weights_meet_no_padding():
     """0 · inf of a padding that is no term must not make NaN."""
     w = np.ones((1, 1, 2, 2), np.float32)

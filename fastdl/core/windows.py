@@ -117,6 +117,26 @@ def conv_size(
     return tuple(lengths)
 
 
+def fold_size(
+    op: str, size: Pair, kernel_size: Pair, dilation: Pair, padding: Pair, stride: Pair
+) -> Pair:
+    """Rows and columns of windows in an image of this size; ShapeError if none fits."""
+    sides = tuple((p, p) for p in padding)
+    rows, columns = conv_size(
+        op, size, kernel_size, stride=stride, padding=sides, dilation=dilation
+    )
+    return rows, columns
+
+
+def met(size: int, windows: int, *, tap: int, dilation: int, padding: int, stride: int) -> Any:
+    """Along one axis, which windows' tap lies inside the image, as a slice, and where there."""
+    shift = tap * dilation - padding  # of the first window
+    low = min(max(-(shift // stride), 0), windows)
+    high = max(min((size - 1 - shift) // stride + 1, windows), low)
+    first = low * stride + shift
+    return slice(low, high), slice(first, first + (high - low - 1) * stride + 1, stride)
+
+
 # --- pooling -----------------------------------------------------------------------------------
 
 

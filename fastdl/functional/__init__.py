@@ -16,6 +16,7 @@ What each op computes is written in `fastdl/backends/reference`, what it accepts
 """
 
 from .conv import *
+from .conv_fold import *
 from .elementwise import *
 from .interpolate import *
 from .loss import *

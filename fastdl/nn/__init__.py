@@ -7,6 +7,7 @@ from ..tensor import Parameter
 from . import init, utils
 from .container import *
 from .conv import *
+from .conv_fold import *
 from .elementwise import *
 from .interpolate import *
 from .loss import *

@@ -88,6 +88,9 @@ def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., An
         return lambda x, g: grad.conv3d_weight(
             x, (g.shape[1], x.shape[1] // shared[3], *o["kernel_size"]), g, *shared
         )
+    if op in ("unfold", "fold"):
+        windows = {k: v for k, v in o.items() if k != "channels_last"}
+        return lambda x: getattr(functional, op)(x, **windows)
     if op == "adaptive_max_pool2d":
         return lambda x: functional.adaptive_max_pool2d(x, o["output_size"], return_indices=True)
     if op == "max_unpool2d":
