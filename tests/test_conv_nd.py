@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 import torch
 from agreement import CONFIGS, close
 from derivatives import check_second
+from own_memory import run_guarded
 from product_agreement import FLOATS, check_products, draw, pick
 
 import fastdl
@@ -160,3 +161,9 @@ def test_large_volumes_are_cut_into_blocks(monkeypatch):
     monkeypatch.setattr(volumes, "BLOCK", 1)
     for got, want in zip(run(), whole, strict=True):
         close(got, want, 2.0**-40)
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", ["conv_transpose2d", "conv3d", "unfold"])
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)
