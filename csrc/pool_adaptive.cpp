@@ -30,15 +30,6 @@ const PoolLastOf<T>& transposes() {
 }
 
 bool is_float(const Array& a) { return a.dtype == DType::f32 || a.dtype == DType::f64; }
-bool is_dense(const Array& a, bool last) {
-  int64_t stride = 1;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    const int d = last ? kChannelsLast[i] : i;
-    if (a.shape[d] > 1 && a.stride[d] != stride) return false;
-    stride *= a.shape[d];
-  }
-  return true;
-}
 
 template <class T>
 void adaptive_max(const Array& x, const Array& y, const Array& index, bool last) {
