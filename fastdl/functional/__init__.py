@@ -17,6 +17,7 @@ What each op computes is written in `fastdl/backends/reference`, what it accepts
 
 from .attention import *
 from .conv import *
+from .conv_fold import *
 from .elementwise import *
 from .elementwise_activation import *
 from .elementwise_math import *

@@ -8,6 +8,7 @@ from . import init, utils
 from .attention import *
 from .container import *
 from .conv import *
+from .conv_fold import *
 from .elementwise import *
 from .embed import *
 from .interpolate import *
