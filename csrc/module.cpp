@@ -11,6 +11,10 @@ void bind_loss(py::module_& m);
 void bind_loss_pointwise(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
+void bind_random(py::module_& m);
+void bind_attention(py::module_& m);
+void bind_norm(py::module_& m);
+void bind_embed(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
@@ -33,6 +37,10 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_loss_pointwise(m);
   fd::bind_optim(m);
   fd::bind_softmax(m);
+  fd::bind_random(m);
+  fd::bind_attention(m);
+  fd::bind_norm(m);
+  fd::bind_embed(m);
   fd::bind_runtime(m);
   fd::bind_roofline(m);
   fd::bind_bfloat16(m);
