@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kRadixFrom = 512;  // below it comparisons win
 constexpr int kDigit = 11, kBuckets = 1 << kDigit;
+constexpr int64_t kNarrowFrom = 1 << 17;  // 2048 streams into that much miss the TLB
 
 struct Wide {
   uint64_t key;
@@ -71,9 +72,10 @@ struct Form<T, true> {
 template <class F>
 typename F::Item* radix_sort(typename F::Item* items, typename F::Item* room, int64_t n) {
   int64_t counts[kBuckets];
-  for (int bit = 0; bit < F::kBits; bit += kDigit) {
+  const int digit = n > kNarrowFrom ? 8 : kDigit;
+  for (int bit = 0; bit < F::kBits; bit += digit) {
     const int shift = F::kShift + bit;
-    const uint64_t mask = (uint64_t(1) << std::min(kDigit, F::kBits - bit)) - 1;
+    const uint64_t mask = (uint64_t(1) << std::min(digit, F::kBits - bit)) - 1;
     std::fill(counts, counts + kBuckets, 0);
     for (int64_t i = 0; i < n; ++i) ++counts[F::word(items[i]) >> shift & mask];
     if (counts[F::word(items[0]) >> shift & mask] == n) continue;
