@@ -38,6 +38,7 @@ from .reduce import *
 from .rnn import *
 from .shape import *
 from .shape_index import *
+from .shape_join import *
 from .shape_pad import *
 from .shape_sort import *
 from .shape_view import *
