@@ -11,9 +11,11 @@ import pytest
 import fastdl
 import fastdl.functional as F
 from fastdl import _native, errors, nn
+from fastdl.backends.reference import rnn as reference
+from fastdl.check import aspects
 from fastdl.core.config import num_threads
 from fastdl.nn.utils import rnn as packing
-from fastdl.spec import OPS
+from fastdl.spec import OPS, Kernel
 
 torch = pytest.importorskip("torch")
 agreement = pytest.importorskip("agreement")
@@ -88,7 +90,7 @@ def compare(rng, got, want, our_leaves, their_leaves):
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_agree_with_torch(kind):
     rng = np.random.default_rng(KINDS.index(kind))
-    for _ in range(2 * agreement.CONFIGS):
+    for _ in range(agreement.CONFIGS):
         options = configuration(rng, kind)
         theirs, ours = pair(rng, kind, "float64", **options)
         steps, batch = int(rng.integers(1, 11)), int(rng.integers(1, 15))
@@ -264,6 +266,73 @@ def test_packed_weights_and_plain_products_agree(isa):
             agreement.close(h.detach().numpy(), want, agreement.BETWEEN_LIBRARIES)
     finally:
         _native.set_isa(before)
+
+
+def mutants():
+    """Kernels of lstm_layer with the mistakes that are made in them: each must be failed."""
+    right = reference.lstm_layer
+
+    def blocks(w, order):
+        return None if w is None else np.concatenate([np.split(w, 4)[k] for k in order])
+
+    def gate_order(x, h0, c0, w_ih, w_hh, b_ih, b_hh, *rest, **options):
+        order = [0, 1, 3, 2]
+        given = [blocks(w, order) for w in (w_ih, w_hh, b_ih, b_hh)]
+        y, h, c, gates, cells = right(x, h0, c0, *given, *rest, **options)
+        if options["save"]:
+            gates = np.concatenate([np.split(gates, 4, -1)[k] for k in order], -1)
+        return y, h, c, gates, cells
+
+    def forgotten_bias(x, h0, c0, w_ih, w_hh, b_ih, b_hh, *rest, **options):
+        return right(x, h0, c0, w_ih, w_hh, b_ih, None, *rest, **options)
+
+    def never_reversed(*arrays, reverse, save):
+        return right(*arrays, reverse=False, save=save)
+
+    def lengths_ignored(*arrays, **options):
+        y, h, c, *saved = right(*arrays, **options)
+        sizes = arrays[8]
+        if sizes is not None and not options["reverse"]:
+            h[int(sizes[-1]) :] = arrays[1][int(sizes[-1]) :]
+        return y, h, c, *saved
+
+    def initial_cell_ignored(x, h0, c0, *rest, **options):
+        return right(x, h0, 0 * c0, *rest, **options)
+
+    def half_precision_weights(x, h0, c0, w_ih, w_hh, *rest, **options):
+        return right(x, h0, c0, w_ih, w_hh.astype("f2").astype(w_hh.dtype), *rest, **options)
+
+    def last_unit_dropped(*arrays, **options):
+        y, h, c, *saved = right(*arrays, **options)
+        y[..., -1] = 0
+        return y, h, c, *saved
+
+    def honest(*arrays, **options):
+        wide = [a.astype("f8") if agreement.is_float(a) else a for a in arrays]
+        return right(*wide, **options)
+
+    return [honest, gate_order, forgotten_bias, never_reversed, lengths_ignored,
+            initial_cell_ignored, half_precision_weights, last_unit_dropped]  # fmt: skip
+
+
+def test_the_bound_kills_mutants():
+    spec = OPS["lstm_layer"]
+    killed = {}
+    for mutant in mutants():
+
+        def run(*arrays, mutant=mutant, **options):
+            return tuple(r.astype("f4") for r in mutant(*arrays, **options))
+
+        kernel = Kernel("lstm_layer", "mutant", mutant.__name__, run, (*spec.dtypes, "int64"),
+                        lambda terms: terms, False, False, None)  # fmt: skip
+        killed[mutant.__name__] = any(
+            not verdict.passed
+            for sample in spec.samples
+            if not sample.bench
+            for _, verdict in aspects.values(spec, kernel, sample, "float32", 1, ["normal"], {})
+        )
+    assert not killed.pop("honest")
+    assert all(killed.values()), killed
 
 
 def test_modules_look_as_in_torch():

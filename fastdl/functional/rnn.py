@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Layer = Callable[..., tuple[Any, ...]]
+_faces: Any = functional  # other families' functions, looked up when they are called
 
 
 def _recorded(*arrays: Any) -> bool:
@@ -123,7 +124,7 @@ def _run(
             last.append(tuple(final))
         x = outputs[0] if directions == 1 else cat(*outputs, dim=outputs[0].ndim - 1)
         if dropout and train and number < num_layers - 1:
-            x = functional.dropout(x, dropout, True)  # type: ignore[attr-defined]
+            x = _faces.dropout(x, dropout, True)
     return x, *(_stacked(states_of_a_kind) for states_of_a_kind in zip(*last, strict=True))
 
 
