@@ -22,6 +22,7 @@ namespace fd {
 namespace {
 
 constexpr int64_t kPackRows = 8;        // rows of all steps, from which packed weights pay
+constexpr int64_t kNear = 5 << 18;      // bytes of packed weights that L2 holds, or nearly
 constexpr double kLongestChunk = 10e6;  // nanoseconds: Ctrl-C is seen between chunks
 
 template <class T>
@@ -36,12 +37,16 @@ struct Step {
   int64_t first, count;  // rows of the flattened arrays
 };
 
-// The steps of x[T, B, ...], or of packed x[N, ...] with the rows of each step, in the order in
-// which the layer takes them. False where sizes are not those of a batch of sorted sequences.
+// The steps of x[T, B, ...], of x[B, ...], a single one, or of packed x[N, ...] with the rows of
+// each step, in the order in which the layer takes them. False where sizes are not those of a batch
+// of sorted sequences.
 bool read_steps(const Array& x, py::handle sizes, bool reverse, int64_t batch,
                 std::vector<Step>& steps) {
-  if (sizes.is_none()) {
-    if (x.ndim != 3 || x.shape[1] != batch) return false;
+  if (sizes.is_none() && x.ndim == 2) {
+    if (x.shape[0] != batch) return false;
+    steps.push_back({0, batch});
+  } else if (sizes.is_none()) {
+    if (x.ndim != 3 || x.shape[1] != batch || x.shape[0] == 0) return false;
     for (int64_t t = 0; t < x.shape[0]; ++t) steps.push_back({t * batch, batch});
   } else {
     Array counts;
@@ -84,8 +89,7 @@ class Dense {
     for (int64_t r = 0; r < rows; ++r, to += columns) {
       const T* from = a.ptr<T>();
       int64_t rest = r;
-      for (int d = a.ndim - 1; d-- > 0; rest /= a.shape[d])
-        from += rest % a.shape[d] * a.stride[d];
+      for (int d = a.ndim - 1; d-- > 0; rest /= a.shape[d]) from += rest % a.shape[d] * a.stride[d];
       if (step == 1)
         std::memcpy(to, from, sizeof(T) * columns);
       else
@@ -115,29 +119,29 @@ Matrix<T> block(T* data, int64_t rows, int64_t columns, int64_t row_stride) {
 // The recurrent weights in panels, packed by the threads.
 template <class T>
 struct Panels {
-  int64_t count, terms;
-  int vectors;
+  int64_t count, size;  // size: numbers
   Scratch scratch;
   Panels(bool wanted, int vectors, int gates, int64_t units, int64_t terms, const T* w,
          int64_t unit_stride, int64_t term_stride)
       : count(panels(units, vectors / gates)),
-        terms(terms),
-        vectors(vectors),
-        scratch(wanted ? sizeof(T) * count * terms * vectors * kernels<T>().lanes : 0) {
+        size(wanted ? count * terms * vectors * kernels<T>().lanes : 0),
+        scratch(sizeof(T) * size) {
     if (!wanted) return;
-    const int64_t size = count * terms * vectors * kernels<T>().lanes;
     parallel_for(count, static_cast<double>(size) / 4, [&](int64_t p) {
       kernels<T>().pack(p, p + 1, vectors, gates, units, terms, w, unit_stride, term_stride,
                         scratch.as<T>());
     });
   }
+  const T* data() const { return scratch.template as<T>(); }
+  bool far() const { return static_cast<int64_t>(sizeof(T)) * size > kNear; }
   static int64_t panels(int64_t units, int64_t blocks) {
     const int64_t wide = kernels<T>().lanes * blocks;
     return (units + wide - 1) / wide;
   }
 };
 
-// The parts of a step, panels shared out to the threads. No sum is cut, so the cuts may follow them.
+// The parts of a step, panels shared out to the threads. No sum is cut, so the cuts may follow
+// them.
 template <class T, class Kernel>
 void run_step(Kernel kernel, const RnnStep<T>* parts, int count, int64_t panels, int64_t columns) {
   double nanoseconds = 0;
@@ -153,7 +157,8 @@ void run_step(Kernel kernel, const RnnStep<T>* parts, int count, int64_t panels,
   });
 }
 
-// ---- Forward -------------------------------------------------------------------------------------
+// ---- Forward
+// -------------------------------------------------------------------------------------
 struct Forward {
   Array x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr;
   bool has_b_ih, has_b_hh, has_w_hr, save;
@@ -164,7 +169,8 @@ struct Forward {
 
 template <class T>
 void forward(RnnCell cell, const Forward& f) {
-  const int64_t H = f.units, R = f.width, B = f.batch, G = rnn_gates(cell), inputs = f.w_ih.shape[1];
+  const int64_t H = f.units, R = f.width, B = f.batch, G = rnn_gates(cell),
+                inputs = f.w_ih.shape[1];
   const int64_t gates_row = rnn_saved(cell) * H;
   const bool plain = G == 1;
   const Dense<T> x(f.x), h0(f.h0);
@@ -225,7 +231,8 @@ void forward(RnnCell cell, const Forward& f) {
         s.a = state;
         s.a_row = R;
         s.terms = s.split = R;
-        s.w = panels.scratch.template as<T>();
+        s.w = panels.data();
+        s.far = panels.far();
         return;
       }
       const auto h = block<const T>(state, s.rows, R, R);
@@ -235,8 +242,8 @@ void forward(RnnCell cell, const Forward& f) {
         multiply<T>(h, w_hh.transposed(), block(s.gates, s.rows, G * H, gates_row), add_up);
         return;
       }
-      multiply<T>(h, rows_of(w_hh, 0, 2 * H).transposed(),
-                  block(s.gates, s.rows, 2 * H, gates_row), add_up);
+      multiply<T>(h, rows_of(w_hh, 0, 2 * H).transposed(), block(s.gates, s.rows, 2 * H, gates_row),
+                  add_up);
       Epilogue<T> with_bias_m;
       with_bias_m.column_bias = bias_m;
       multiply<T>(h, rows_of(w_hh, 2 * H, H).transposed(),
@@ -323,7 +330,8 @@ py::object rnn_forward(int kind, py::handle x, py::handle h0, py::handle c0, py:
   return py::tuple(results);
 }
 
-// ---- Backward ------------------------------------------------------------------------------------
+// ---- Backward
+// ------------------------------------------------------------------------------------
 struct Backward {
   Array g_y, g_h, g_c, gates, cells, y, before, w_hh, w_hr;
   bool has_w_hr;
@@ -412,7 +420,8 @@ void backward(RnnCell cell, const Backward& f) {
         s.terms = terms;
         s.split = gru ? 2 * H : terms;
         s.skip = H;
-        s.w = panels.scratch.template as<T>();
+        s.w = panels.data();
+        s.far = panels.far();
       }
       s.gates = const_cast<T*>(gates + first * saved_row);
       s.gates_row = saved_row;
@@ -459,15 +468,14 @@ py::object rnn_backward(int kind, py::handle g_y, py::handle g_h, py::handle g_c
     return declined();
   const auto like_g = [&](py::handle object, Array& a, int64_t columns) {
     return view(object, a) && a.dtype == dtype && a.ndim == f.g_y.ndim &&
-           std::equal(a.shape, a.shape + a.ndim - 1, f.g_y.shape) &&
-           a.shape[a.ndim - 1] == columns;
+           std::equal(a.shape, a.shape + a.ndim - 1, f.g_y.shape) && a.shape[a.ndim - 1] == columns;
   };
   if (f.g_y.shape[f.g_y.ndim - 1] != R) return declined();
   if (f.has_w_hr && (!view(w_hr, f.w_hr) || !is_matrix(f.w_hr, dtype, R, H))) return declined();
   const bool gated = cell == kLstm || cell == kGru;
   if (gated && !like_g(gates, f.gates, 4 * H)) return declined();
-  if (cell == kLstm && (!like_g(cells, f.cells, H) || !view(g_c, f.g_c) ||
-                        !is_matrix(f.g_c, dtype, f.batch, H)))
+  if (cell == kLstm &&
+      (!like_g(cells, f.cells, H) || !view(g_c, f.g_c) || !is_matrix(f.g_c, dtype, f.batch, H)))
     return declined();
   if (cell != kLstm && !like_g(y, f.y, H)) return declined();
   if (gated && (!view(before, f.before) || !is_matrix(f.before, dtype, f.batch, H)))

@@ -152,7 +152,8 @@ def _checked_out(spec: OpSpec, plan: Plan, out: Any) -> tuple[np.ndarray, ...] |
             raise DTypeError(f"{spec.name}: out has dtype {array.dtype}, want {want.dtype}")
         if not array.flags.writeable:
             raise ArgumentError(f"{spec.name}: out is read-only")
-        if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+        shared = any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+        if shared and array.size:
             raise OverlapError(f"{spec.name}: out has elements that share one place, want none")
         for position, source in enumerate(plan.arrays):
             if isinstance(source, np.ndarray) and _overlaps(array, source):

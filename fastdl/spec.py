@@ -119,6 +119,13 @@ class Bools:
 
 
 @dataclass(frozen=True)
+class NonNegative:
+    """A sample's float array that is no less than zero: a running mean of squares, a variance."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Within:
     """A sample's float array whose range matters to the op: uniform in [low, high), however the
     other arrays are filled."""
@@ -129,11 +136,31 @@ class Within:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A sample's float array from low to high: what the checker fills in, folded there.
+
+    |v| / (1 + |v|) of each number, so that 0, denormals and infinities reach the ends.
+    """
+
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+    def fold(self, values: np.ndarray) -> np.ndarray:
+        """The numbers within the range; NaN becomes its middle."""
+        with np.errstate(all="ignore"):
+            part = np.abs(values)
+            part = np.where(np.isinf(part), 1, part / (1 + part))
+            part = np.where(np.isnan(part), 0.5, part)
+            return np.asarray(self.low + (self.high - self.low) * part).astype(values.dtype)
+
+
+@dataclass(frozen=True)
 class Sample:
     """One named case. Float arrays are given as shapes, filled by the checker in many ways.
 
-    An array may also be None (a missing optional one), Ints, Bools, Within, an array, or a Python
-    scalar.
+    An array may also be None (a missing optional one), NonNegative, Within, Folded, Ints, Bools, an
+    array or a Python scalar.
     `channels_last` lays out every 4-D float array as NHWC in memory. `bench` marks a size worth
     timing (a network's real shape).
     """
@@ -155,8 +182,12 @@ class Sample:
             return rng.integers(a.low, a.high, a.shape).astype(a.dtype)
         if isinstance(a, Bools):
             return rng.random(a.shape) < 0.5
+        if isinstance(a, NonNegative):
+            return np.abs(self._make(a.shape, rng, dtype, fill))
         if isinstance(a, Within):
             return rng.uniform(a.low, a.high, a.shape).astype(dtype)
+        if isinstance(a, Folded):
+            return a.fold(self._make(a.shape, rng, dtype, fill))
         if not isinstance(a, tuple):
             return a
         if self.channels_last and len(a) == 4:
@@ -364,7 +395,8 @@ class OpSpec:
     elementwise: bool = False
     smooth: bool = True
     direct: Callable[..., Any] | None = field(default=None, init=False)
-    array_counts: range = field(default=range(0), init=False)
+    least_arrays: int = field(default=0, init=False)
+    most_arrays: int = field(default=0, init=False)
     option_names: frozenset[str] = field(default=frozenset(), init=False)
 
     # Both take (spec, arrays, options, out=None); the layers above set them, whom none here names.
@@ -373,36 +405,35 @@ class OpSpec:
 
     def __post_init__(self) -> None:
         arguments = self.signature.arrays
-        least = sum(not a.optional for a in arguments)
-        self.array_counts = range(
-            least, sys.maxsize if arguments[-1].variadic else len(arguments) + 1
-        )
+        self.least_arrays = sum(not a.optional for a in arguments)
+        self.most_arrays = sys.maxsize if arguments[-1].variadic else len(arguments)
         self.option_names = frozenset(self.signature.options)
 
     def __call__(self, *arrays: Any, out: Any = None, **options: Any) -> Any:
         """Runs the op; see the module's docstring and `fastdl.functional` for the public face."""
-        if self._may_go_direct(arrays, options):
-            result = self.direct(*arrays, out=out, **options)  # type: ignore[misc]
-            if result is not NotImplemented:
-                return result
-        return OpSpec.run(self, arrays, options, out)
+        result = self._run_direct(arrays, options, out)
+        return OpSpec.run(self, arrays, options, out) if result is NotImplemented else result
 
-    def _may_go_direct(self, arrays: Sequence[Any], options: dict[str, Any]) -> bool:
-        """Is there a direct kernel, no forced backend, and a call of the signature's form?"""
-        return (
-            self.direct is not None
-            and config.forced_backend.get() is None
-            and len(arrays) in self.array_counts
-            and (not options or options.keys() <= self.option_names)
-        )
+    def _run_direct(self, arrays: Sequence[Any], options: dict[str, Any], out: Any = None) -> Any:
+        """What the direct kernel makes of a call; NotImplemented if it may not be asked, too.
+
+        Arguments not worth passing are not passed: they are half the time of a small call.
+        """
+        direct = self.direct
+        if direct is None or config.forced_backend.get() is not None:
+            return NotImplemented
+        if not self.least_arrays <= len(arrays) <= self.most_arrays:
+            return NotImplemented
+        if not options:
+            return direct(*arrays) if out is None else direct(*arrays, out=out)
+        if not options.keys() <= self.option_names:
+            return NotImplemented
+        return direct(*arrays, **options) if out is None else direct(*arrays, out=out, **options)
 
     def call_arrays(self, arrays: Sequence[Any], options: dict[str, Any]) -> Any:
         """Runs the op on arrays only, without a tape."""
-        if self._may_go_direct(arrays, options):
-            result = self.direct(*arrays, out=None, **options)  # type: ignore[misc]
-            if result is not NotImplemented:
-                return result
-        return OpSpec.run_arrays(self, arrays, options)
+        result = self._run_direct(arrays, options)
+        return OpSpec.run_arrays(self, arrays, options) if result is NotImplemented else result
 
     def attach_direct(self) -> None:
         """Caches the newest native kernel that checks its own arguments, for the hot path."""

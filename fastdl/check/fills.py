@@ -42,7 +42,8 @@ def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) 
     if exact is not None:
         return exact
     size = int(np.prod(shape))
-    grid = 0.5 + 1.5 * rng.permutation(size).reshape(shape) / max(size, 1)
+    # Where the grid begins is drawn too, so that two arrays have no element in common either.
+    grid = 0.5 + 1.5 * (rng.permutation(size).reshape(shape) + rng.random()) / max(size, 1)
     return _of(grid * rng.choice((-1.0, 1.0), shape), dtype)
 
 

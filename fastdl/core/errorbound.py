@@ -26,6 +26,7 @@ Axis = int | Sequence[int] | None
 
 # Results of the library's exp and log are within 2 ULP; one ULP is at most 2u·|result|.
 FUNCTION_ULPS = 2
+LOG1P_ROUNDINGS = 8  # of log u · (z / (u − 1)), u = 1 + z rounded, for −1 <= z <= 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +86,9 @@ class Bounded:
     def __truediv__(self, other: Any) -> Bounded:
         b = self._coerced(other)
         quotient = self.value / b.value
-        least = np.maximum(np.abs(b.value) - b.error, 0)
-        return self._rounded(quotient, (self.error + np.abs(quotient) * b.error) / least)
+        least = np.abs(b.value) - b.error
+        carried = (self.error + np.abs(quotient) * b.error) / np.where(least > 0, least, 1)
+        return self._rounded(quotient, np.where(least > 0, carried, np.inf))
 
     def sum(self, axis: Axis = None, depth: int | None = None, keepdims: bool = False) -> Bounded:
         """Σ by a tree of a depth: the kernel's, if not given (Higham, ASNA, section 4.2)."""
@@ -112,6 +114,99 @@ class Bounded:
         relative = np.minimum(self.error / np.abs(self.value), 1)
         return self._rounded(np.log(self.value), -np.log1p(-relative), 2 * FUNCTION_ULPS)
 
+    def log1p(self) -> Bounded:
+        """Ln (1 + x), computed without the error of 1 + x; errors carried as in `log`."""
+        relative = np.minimum(self.error / np.abs(1 + self.value), 1)
+        carried = -np.log1p(-relative)
+        return self._rounded(np.log1p(self.value), carried, LOG1P_ROUNDINGS)
+
+    def sqrt(self) -> Bounded:
+        """√x, rounded once: an error d of x moves it by at most √(x + d) − √x or √x − √(x − d)."""
+        root = np.sqrt(self.value)
+        below = root - np.sqrt(np.maximum(self.value - self.error, 0))
+        above = np.sqrt(self.value + self.error) - root
+        return self._rounded(root, np.maximum(below, above))
+
+    def maximum(self, other: Any) -> Bounded:
+        """The larger of two: a selection, which moves by no more than its operands."""
+        b = self._coerced(other)
+        value = np.maximum(self.value, b.value)
+        return self._make(value, np.broadcast_to(np.maximum(self.error, b.error), value.shape))
+
+    def sign(self) -> Bounded:
+        """−1, 0 or 1; any of them where the error reaches across zero."""
+        across = (self.error >= np.abs(self.value)) & (self.error > 0)
+        return self._make(np.sign(self.value), np.where(across, self.value.dtype.type(2), 0))
+
+    def in_range(self) -> Bounded:
+        """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
+        largest = np.longdouble(8) * self.unit / self.tiny if self.tiny else np.inf
+        over = np.isfinite(self.value) & (np.abs(self.value) + self.error >= largest)
+        return replace(self, error=np.where(over, np.inf, self.error))
+
+    def tanh(self) -> Bounded:
+        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0, and its
+        results lie in [−1, 1]."""
+        value, slope = np.tanh(self.value), 1 - np.tanh(self._nearest_to_zero()) ** 2
+        error = np.minimum(self.error * slope, 1 + np.abs(value))
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
+
+    def sigmoid(self) -> Bounded:
+        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0, and
+        its results lie in [0, 1]."""
+        small = np.exp(-np.abs(self.value))
+        value = np.where(self.value >= 0, 1, small) / (1 + small)
+        nearest = np.exp(-self._nearest_to_zero())
+        error = np.minimum(self.error * (nearest / (1 + nearest) ** 2), 1)
+        return self._rounded(value, error, 2 * FUNCTION_ULPS)
+
+    def _nearest_to_zero(self) -> Any:
+        return np.maximum(np.abs(self.value) - self.error, 0)
+
+    def relu(self) -> Bounded:
+        """max(x, 0) moves by no more than x, and rounds nothing."""
+        return self._make(np.where(self.value < 0, 0, self.value), self.error)
+
+    def affine(
+        self, products: Sequence[tuple[Bounded, Bounded]], terms: Sequence[Bounded | None]
+    ) -> Bounded:
+        """Σ a @ b + Σ terms as one sum of the kernel's depth, in whatever order; `self` is only
+        where the unit and the depth come from."""
+        value = carried = size = np.zeros((), self.value.dtype)
+        for a, b in products:
+            value = value + a.value @ b.value
+            most_a, most_b = np.abs(a.value) + a.error, np.abs(b.value) + b.error
+            carried = carried + a.error @ most_b
+            if b.error.any():
+                carried = carried + np.abs(a.value) @ b.error
+            size = size + most_a @ most_b
+        for term in terms:
+            if term is not None:
+                value, carried = value + term.value, carried + term.error
+                size = size + np.abs(term.value) + term.error
+        factor = self.depth * self.unit / (1 - self.depth * self.unit)
+        # Each product and each partial sum may lose a denormal.
+        return self._make(value, carried + factor * size + 2 * (self.depth + 1) * self.tiny)
+
+    def between(self, a: Bounded, b: Bounded) -> Bounded:
+        """a + x·(b − a) = (1 − x)·a + x·b, the error of a counted once; three roundings."""
+        distance = np.abs(b.value - a.value)
+        both = a.error + b.error
+        carried = np.abs(1 - self.value) * a.error + np.abs(self.value) * b.error
+        carried = carried + self.error * (distance + both)
+        value = a.value + self.value * (b.value - a.value)
+        product = (np.abs(self.value) + self.error) * (distance + both)
+        rounding = 2 * (self.unit * product + self.tiny)
+        return self._rounded(value, carried + rounding)
+
+    def __getitem__(self, index: Any) -> Bounded:
+        return replace(self, value=self.value[index], error=self.error[index])
+
+    @property
+    def T(self) -> Bounded:
+        """The transpose."""
+        return replace(self, value=self.value.T, error=self.error.T)
+
     def _function(self, value: Any, error: Any) -> Bounded:
         """A result of one of the library's functions, itself within FUNCTION_ULPS."""
         return self._rounded(value, error, 2 * FUNCTION_ULPS)
@@ -125,20 +220,9 @@ class Bounded:
         gain = np.exp(self.value) * np.expm1(self.error)
         return np.fmin(gain, np.exp(self.value + self.error))
 
-    def log1p(self) -> Bounded:
-        """ln(1 + x): an error d of x becomes −ln(1 − d/(1 + x))."""
-        relative = np.minimum(self.error / np.abs(1 + self.value), 1)
-        return self._function(np.log1p(self.value), -np.log1p(-relative))
-
     def bell(self, function: Callable[[Any], Any], steepest: float) -> Bounded:
         """A library function of bounded slope."""
         return self._function(function(self.value), steepest * self.error)
-
-    def sqrt(self) -> Bounded:
-        """√x: an error d of x becomes at most d/√x, and never more than √d."""
-        value = np.sqrt(self.value)
-        carried = np.minimum(self.error / value, np.sqrt(self.error))
-        return self._rounded(value, np.where(self.error > 0, carried, 0))
 
     def power(self, p: float) -> Bounded:
         """x^p of x ≥ 0: an error moves it no further than the power of either end."""
@@ -190,61 +274,6 @@ class Bounded:
         a, b = self._coerced(a), self._coerced(b)
         return self._make(np.where(mask, a.value, b.value), np.where(mask, a.error, b.error))
 
-    def in_range(self) -> Bounded:
-        """No bound where the number overflows the kernel's dtype, which may then make NaN of it."""
-        largest = np.longdouble(8) * self.unit / self.tiny if self.tiny else np.inf
-        over = np.isfinite(self.value) & (np.abs(self.value) + self.error >= largest)
-        return replace(self, error=np.where(over, np.inf, self.error))
-
-    def tanh(self) -> Bounded:
-        """Tanh x; its slope over [x − d, x + d] is largest at the point nearest to 0."""
-        slope = 1 - np.tanh(self._nearest_to_zero()) ** 2
-        return self._rounded(np.tanh(self.value), self.error * slope, 2 * FUNCTION_ULPS)
-
-    def sigmoid(self) -> Bounded:
-        """1 / (1 + e^−x); its slope over [x − d, x + d] is largest at the point nearest to 0."""
-        small = np.exp(-np.abs(self.value))
-        value = np.where(self.value >= 0, 1, small) / (1 + small)
-        nearest = np.exp(-self._nearest_to_zero())
-        error = self.error * (nearest / (1 + nearest) ** 2)
-        return self._rounded(value, error, 2 * FUNCTION_ULPS)
-
-    def _nearest_to_zero(self) -> Any:
-        return np.maximum(np.abs(self.value) - self.error, 0)
-
-    def relu(self) -> Bounded:
-        """max(x, 0) moves by no more than x, and rounds nothing."""
-        return self._make(np.where(self.value < 0, 0, self.value), self.error)
-
-    def affine(
-        self, products: Sequence[tuple[Bounded, Bounded]], terms: Sequence[Bounded | None]
-    ) -> Bounded:
-        """Σ a @ b + Σ terms as one sum of the kernel's depth, in whatever order; `self` is only
-        where the unit and the depth come from."""
-        value = carried = size = np.zeros((), self.value.dtype)
-        for a, b in products:
-            value = value + a.value @ b.value
-            most_a, most_b = np.abs(a.value) + a.error, np.abs(b.value) + b.error
-            carried = carried + a.error @ most_b
-            if b.error.any():
-                carried = carried + np.abs(a.value) @ b.error
-            size = size + most_a @ most_b
-        for term in terms:
-            if term is not None:
-                value, carried = value + term.value, carried + term.error
-                size = size + np.abs(term.value) + term.error
-        factor = self.depth * self.unit / (1 - self.depth * self.unit)
-        # Each product and each partial sum may lose a denormal.
-        return self._make(value, carried + factor * size + 2 * (self.depth + 1) * self.tiny)
-
-    def __getitem__(self, index: Any) -> Bounded:
-        return replace(self, value=self.value[index], error=self.error[index])
-
-    @property
-    def T(self) -> Bounded:
-        """The transpose."""
-        return replace(self, value=self.value.T, error=self.error.T)
-
     def where(self, mask: np.ndarray) -> Bounded:
         """The number where mask holds, an exact zero elsewhere."""
         return self._make(np.where(mask, self.value, 0), np.where(mask, self.error, 0))
@@ -252,6 +281,12 @@ class Bounded:
     def reshape(self, *shape: int) -> Bounded:
         """The numbers under another shape."""
         return replace(self, value=self.value.reshape(shape), error=self.error.reshape(shape))
+
+
+def concatenate(parts: Sequence[Bounded], axis: int = 0) -> Bounded:
+    """The numbers of several arrays one after the other."""
+    value = np.concatenate([p.value for p in parts], axis)
+    return replace(parts[0], value=value, error=np.concatenate([p.error for p in parts], axis))
 
 
 def carries(steepest: float) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
@@ -265,12 +300,6 @@ def carries(steepest: float) -> Callable[[Callable[[Any], Any]], Callable[[Any],
         return call
 
     return decorate
-
-
-def concatenate(parts: Sequence[Bounded], axis: int = 0) -> Bounded:
-    """The numbers of several arrays one after the other."""
-    value = np.concatenate([p.value for p in parts], axis)
-    return replace(parts[0], value=value, error=np.concatenate([p.error for p in parts], axis))
 
 
 def bounded(formula: Callable[..., Any]) -> Callable[[Any], tuple[Any, ...]]:

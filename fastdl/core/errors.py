@@ -50,6 +50,10 @@ class AutogradError(FastdlError, RuntimeError):
     """The tape cannot do what was asked: freed, changed in place, not differentiable."""
 
 
+class NonFiniteError(FastdlError, RuntimeError):
+    """A value that was asked to be finite is infinite or NaN."""
+
+
 class BackendError(FastdlError, RuntimeError):
     """A backend was asked for that is unknown or not installed."""
 

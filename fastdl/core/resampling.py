@@ -37,13 +37,10 @@ def _from_taps(index: np.ndarray, weight: np.ndarray) -> Table:
 
 
 def _nearest(inputs: int, outputs: int, exact: bool, scale: float | None) -> Table:
-    output = np.arange(outputs)
-    if not exact and outputs == 2 * inputs:
-        index = output // 2
-    else:
-        step = np.float32(1 / scale) if scale else np.float32(inputs) / np.float32(outputs)
-        place = (output.astype(np.float32) + np.float32(0.5 if exact else 0)) * step
-        index = np.minimum(np.floor(place).astype(np.int64), inputs - 1)
+    output = np.arange(outputs).astype(np.float32)
+    step = np.float32(1 / scale) if scale else np.float32(inputs) / np.float32(outputs)
+    place = np.floor((output + np.float32(0.5 if exact else 0)) * step)
+    index = np.minimum(place.astype(np.int64), inputs - 1)
     return _from_taps(index[:, None], np.ones((outputs, 1)))
 
 

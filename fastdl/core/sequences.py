@@ -2,7 +2,8 @@
 
 Equal lengths: x[T, B, ...], time first. Different lengths: packed x[N, ...], the rows of the first
 step, then those of the second, ..., with `batch_sizes[t]` rows at step t. Sequences are sorted by
-length, longest first, so the sizes never rise and row b of a step is always sequence b.
+length, longest first, so the sizes never rise and row b of a step is always sequence b. x[B, ...]
+without sizes is a single step, as a cell takes it.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ class Step(NamedTuple):
     """Rows [first, first + count) of the flattened input; they belong to sequences [0, count)."""
 
     first: int
-    count: int
+    active: int
 
     @property
     def rows(self) -> slice:
         """The step's rows of a flattened array."""
-        return slice(self.first, self.first + self.count)
+        return slice(self.first, self.first + self.active)
 
 
 def steps(shape: tuple[int, ...], batch_sizes: np.ndarray | None, reverse: bool) -> list[Step]:
     """The steps in the order in which the layer takes them; `shape` is the input's."""
-    sizes = [shape[1]] * shape[0] if batch_sizes is None else [int(n) for n in batch_sizes]
+    if batch_sizes is not None:
+        sizes = [int(n) for n in batch_sizes]
+    else:
+        sizes = [shape[0]] if len(shape) == 2 else [shape[1]] * shape[0]
     first, found = 0, []
-    for count in sizes:
-        found.append(Step(first, count))
-        first += count
+    for active in sizes:
+        found.append(Step(first, active))
+        first += active
     return found[::-1] if reverse else found
 
 
@@ -48,9 +52,9 @@ def previous_rows(
     Rows [0, batch) are the initial states, row batch + i is output row i.
     """
     taken = steps(shape, batch_sizes, reverse)
-    source = np.empty(sum(s.count for s in taken), np.int64)
+    source = np.empty(sum(s.active for s in taken), np.int64)
     state = np.arange(batch)
     for step in taken:
-        source[step.rows] = state[: step.count]
-        state[: step.count] = batch + np.arange(step.first, step.first + step.count)
+        source[step.rows] = state[: step.active]
+        state[: step.active] = batch + np.arange(step.first, step.first + step.active)
     return source

@@ -138,8 +138,15 @@ def ge(input: Any, other: Any, *, out: Any = None) -> Any:
     return ops.ge(input, other, out=out)
 
 
-def where(condition: Any, input: Any, other: Any, *, out: Any = None) -> Any:
-    """`input` where the bool `condition` holds, else `other`; broadcast. As torch.where."""
+def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """`input` where the bool `condition` holds, else `other`; broadcast. As torch.where.
+
+    Of the condition alone: where it holds, a vector of places for each dim.
+    """
+    if input is None and other is None:
+        from .shape_index import nonzero
+
+        return nonzero(condition, as_tuple=True)
     return ops.where(condition, input, other, out=out)
 
 

@@ -4,15 +4,18 @@ import sys
 
 from .. import functional
 from ..tensor import Parameter
-from . import init
+from . import init, utils
 from .container import *
 from .conv import *
 from .elementwise import *
+from .interpolate import *
 from .loss import *
 from .matmul import *
 from .module import *
 from .pool import *
+from .rnn import *
 from .shape import *
+from .shape_pad import *
 
 # So that `import fastdl.nn.functional as F` works, as in torch.
 sys.modules[f"{__name__}.functional"] = functional

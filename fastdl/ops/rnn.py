@@ -1,6 +1,7 @@
 """Recurrent layers: one layer, one direction, over whole sequences.
 
-x is [T, B, I], time first, or packed [N, I] with `batch_sizes` (`core.sequences`). Weights and
+x is [T, B, I], time first, a single step [B, I], or packed [N, I] with `batch_sizes`
+(`core.sequences`). Weights and
 biases are torch's: w_ih[G·H, I], w_hh[G·H, H], the gates of an LSTM in the order i, f, g, o, those
 of a GRU r, z, n. Stacks of layers and both directions are put together in `functional.rnn`.
 
@@ -37,13 +38,14 @@ def _flag(name: str, option: str, value: Any) -> bool:
 def _checked_sizes(name: str, x: str, a: Any, batch: int, sizes: Any) -> Any:
     """`batch_sizes` as int64, after checking that the rows of a[T, B, C] or a[N, C] fit them."""
     if sizes is None:
-        checks.rank(name, x, a, "T, B, C")
-        if a.shape[0] == 0:
-            raise ShapeError(f"{name}: argument {x} has shape {a.shape}, want at least one step")
-        if a.shape[1] != batch:
+        if a.ndim != 2:
+            checks.rank(name, x, a, "T, B, C")
+            if a.shape[0] == 0:
+                raise ShapeError(f"{name}: argument {x} has shape {a.shape}, want a step or more")
+        if a.shape[-2] != batch:
             raise ShapeError(
-                f"{name}: argument {x} has shape {a.shape}, want [T, {batch}, C] for a state of"
-                f" {batch} sequences"
+                f"{name}: argument {x} has shape {a.shape}, want [T, {batch}, C] or [{batch}, C]"
+                f" for a state of {batch} sequences"
             )
         return None
     checks.rank(name, f"{x}, packed,", a, "N, C")

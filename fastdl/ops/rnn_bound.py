@@ -30,8 +30,8 @@ def _assembled(rows: Rows, lead: tuple[int, ...], like: Any, columns: int) -> Bo
 
 
 def _merged(new: Any, old: Any, step: Step) -> Any:
-    """The states after a step, in which sequences from `count` on had no part."""
-    return concatenate([new, old[step.count :]])
+    """The states after a step, in which sequences from `active` on had no part."""
+    return concatenate([new, old[step.active :]])
 
 
 def _nothing(like: Any) -> Any:
@@ -48,7 +48,7 @@ def _rnn(activation: Callable[[Any], Any]) -> Any:
     ) -> Any:
         inputs, h, rows = _flat(x), h0, []
         for step in _taken(x, batch_sizes, reverse):
-            before = h[: step.count]
+            before = h[: step.active]
             new = activation(
                 h.affine([(inputs[step.rows], w_ih.T), (before, w_hh.T)], [b_ih, b_hh])
             )
@@ -67,7 +67,7 @@ def _rnn_backward(slope: Callable[[Any, Any], Any]) -> Any:
     def formula(g_y: Any, g_h: Any, y: Any, w_hh: Any, batch_sizes: Any, reverse: bool) -> Any:
         upstream, values, dh, rows = _flat(g_y), _flat(y), g_h, []
         for step in _taken(y, batch_sizes, reverse)[::-1]:
-            n = step.count
+            n = step.active
             d = slope(values[step.rows], upstream[step.rows] + dh[:n])
             rows.append((step.rows, d))
             dh = _merged(dh.affine([(d, w_hh)], []), dh, step)
@@ -92,7 +92,7 @@ def lstm_layer(
     every_gate: Rows = []
     every_c: Rows = []
     for step in _taken(x, batch_sizes, reverse):
-        n = step.count
+        n = step.active
         a = h.affine([(inputs[step.rows], w_ih.T), (h[:n], w_hh.T)], [b_ih, b_hh])
         i, f, g, o = (a[:, k * units : (k + 1) * units] for k in range(4))
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
@@ -125,7 +125,7 @@ def lstm_layer_backward(
     every_d: Rows = []
     every_h: Rows = []
     for step in taken[::-1]:
-        n, rows = step.count, step.rows
+        n, rows = step.active, step.rows
         i, f, g, o = (all_gates[rows, k * units : (k + 1) * units] for k in range(4))
         hidden = upstream[rows] + dh[:n]
         every_h.append((rows, hidden))
@@ -149,7 +149,7 @@ def _before(taken: list[Step], initial: Any, after: Any) -> dict[int, Any]:
     """The states before each step, by the step's first row."""
     found, state = {}, initial
     for step in taken:
-        found[step.first] = state[: step.count]
+        found[step.first] = state[: step.active]
         state = _merged(after[step.rows], state, step)
     return found
 
@@ -168,7 +168,7 @@ def gru_layer(
         return None if b is None else b[first * units : last * units]
 
     for step in _taken(x, batch_sizes, reverse):
-        before, here = h[: step.count], inputs[step.rows]
+        before, here = h[: step.active], inputs[step.rows]
         rz = h.affine(
             [(here, w_ih[: 2 * units].T), (before, w_hh[: 2 * units].T)],
             [part(b_ih, 0, 2), part(b_hh, 0, 2)],
@@ -176,7 +176,7 @@ def gru_layer(
         r, z = rz[:, :units], rz[:, units:]
         m = h.affine([(before, w_hh[2 * units :].T)], [part(b_hh, 2, 3)])
         n = (h.affine([(here, w_ih[2 * units :].T)], [part(b_ih, 2, 3)]) + r * m).tanh()
-        new = n + z * (before - n)
+        new = z.between(n, before)
         every_h.append((step.rows, new))
         every_gate.append((step.rows, concatenate([r, z, n, m], axis=1)))
         h = _merged(new, h, step)
@@ -197,7 +197,7 @@ def gru_layer_backward(
     past, through = g_h, g_h.exactly(np.zeros_like(g_h.value))
     rows: Rows = []
     for step in taken[::-1]:
-        count = step.count
+        count = step.active
         r, z, n, m = (all_gates[step.rows, k * units : (k + 1) * units] for k in range(4))
         dh = g_h.affine([], [upstream[step.rows], past[:count], through[:count]])
         dn = dh * (1 - z) * (1 - n * n)

@@ -2,7 +2,8 @@
 
 The backward ops go back through time and leave the gradients of the gates' arguments, from which
 those of x and of the weights are a matrix product each over all steps. The composed forms, for
-gradients of gradients, run both ways again as plain ops, step by step.
+gradients of gradients, run both ways again as plain ops, step by step. Views are taken by methods
+that arrays and Tensors share.
 """
 
 from __future__ import annotations
@@ -15,32 +16,35 @@ from ..spec import OPS
 from .elementwise import add, mul, relu, relu_backward, sigmoid, sub, tanh
 from .matmul import linear, matmul
 from .reduce import sum
-from .shape import cat, getitem, permute, reshape
+from .shape import cat
 
 
 def _rows(a: Any) -> Any:
-    return reshape(a, shape=(math.prod(a.shape[:-1]), a.shape[-1]))
+    """[T, B, C] as [T·B, C]."""
+    if len(a.shape) == 2:
+        return a
+    return a.reshape((math.prod(a.shape[:-1]), a.shape[-1]))
 
 
 def _columns(a: Any, first: int, last: int) -> Any:
-    return getitem(a, index=(slice(None), slice(first, last)))
+    return a[:, first:last]
 
 
 def _before(saved: Any) -> Any:
     """The states from which each row's step began: those of the step before, or h0."""
     shape, (batch, width) = saved.inputs[0].shape, saved.inputs[1].shape
     reverse, sizes = saved.options["reverse"], saved.batch_sizes
+    if sizes is None and (len(shape) == 2 or shape[0] == 1):
+        return saved.h0
     if sizes is not None or 0 in shape:
         index = previous_rows(shape, batch, sizes, reverse)
-        return getitem(cat(saved.h0, _rows(saved.y), dim=0), index=(index,))
-    steps = slice(1, None) if reverse else slice(None, -1)
-    first = reshape(saved.h0, shape=(1, batch, width))
-    others = getitem(saved.y, index=(steps,))
+        return cat(saved.h0, _rows(saved.y), dim=0)[index]
+    first, others = saved.h0.reshape((1, batch, width)), saved.y[1:] if reverse else saved.y[:-1]
     return _rows(cat(others, first, dim=0) if reverse else cat(first, others, dim=0))
 
 
 def _product(d: Any, a: Any) -> Any:
-    return matmul(permute(d, dims=(1, 0)), a)
+    return matmul(d.T, a)
 
 
 def _weight_gradients(saved: Any, first: int, d_in: Any, d_recurrent: Any, before: Any) -> Any:
@@ -50,7 +54,9 @@ def _weight_gradients(saved: Any, first: int, d_in: Any, d_recurrent: Any, befor
     columns that belong to consecutive rows of w_hh (None: they are d_in); `before` makes the h.
     """
     needs = saved.needs
-    dx = reshape(matmul(d_in, saved.w_ih), shape=saved.inputs[0].shape) if needs[0] else None
+    dx = matmul(d_in, saved.w_ih) if needs[0] else None
+    if dx is not None and len(saved.inputs[0].shape) == 3:
+        dx = dx.reshape(saved.inputs[0].shape)
     dw_ih = _product(d_in, _rows(saved.x)) if needs[first] else None
     blocks = [d_in] if d_recurrent is None else d_recurrent
     dw_hh = db_ih = db_hh = None
@@ -127,18 +133,18 @@ def _steps(saved: Any) -> list[Step]:
 
 def _part(a: Any, step: Step) -> Any:
     """The step's rows of an array [N, C]."""
-    return getitem(a, index=(step.rows,))
+    return a[step.rows]
 
 
 def _active(state: Any, step: Step) -> Any:
-    return getitem(state, index=(slice(step.count),))
+    return state[: step.active]
 
 
 def _merged(new: Any, state: Any, step: Step) -> Any:
-    """A state [B, C] after a step, in which sequences from `count` on had no part."""
-    if step.count == state.shape[0]:
+    """A state [B, C] after a step, in which sequences from `active` on had no part."""
+    if step.active == state.shape[0]:
         return new
-    return cat(new, getitem(state, index=(slice(step.count, None),)), dim=0)
+    return cat(new, state[step.active :], dim=0)
 
 
 def _in_order(parts: dict[int, Any]) -> Any:

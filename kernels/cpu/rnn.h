@@ -12,7 +12,8 @@ constexpr int rnn_gates(int cell) { return cell == kLstm ? 4 : cell == kGru ? 3 
 constexpr int rnn_saved(int cell) { return cell == kLstm || cell == kGru ? 4 : 1; }
 
 // One step for `rows` sequences. The units are dealt with in panels of V vectors of sums: the gates
-// of N = lanes units for an LSTM (V = 4) and a GRU (V = 3), 2N units otherwise and backward (V = 2).
+// of N = lanes units for an LSTM (V = 4) and a GRU (V = 3), 2N units otherwise and backward (V =
+// 2).
 //   sum[row][column] = sum over k of a[row][k] * w[k][column],   k in order, from zero
 // and what the cell makes of it, all in one pass. With terms == 0 the sums are zero. Strides are in
 // elements, the last dimension of every array is contiguous.
@@ -24,6 +25,7 @@ struct RnnStep {
   const T* a;
   int64_t a_row, terms, split, skip;
   const T* w;  // packed
+  bool far;    // are they more than L2 holds?
 
   // [row][saved * units]. Forward: W_ih x and the biases, in; r, z, n, m or i, f, g, o, out.
   // The plain cells have the state itself here: W_ih x, in; h, out.

@@ -85,7 +85,7 @@ def _forward(
     inputs, h = linear(_rows(x), w_ih, b_ih), h0.copy()
     y, product = empty(inputs.shape, x.dtype), _Recurrent(w_hh.T, b_hh)
     for step in steps(x.shape, sizes, reverse):
-        n = step.count
+        n = step.active
         recurrent = product(h[:n])
         split(_plain, n, recurrent.size * _NANOSECONDS / 4,
               relu, step.first, inputs, recurrent, y, h)  # fmt: skip
@@ -99,7 +99,7 @@ def _backward(
     g, values, dh, product = _rows(g_y), _rows(y), g_h.copy(), _Recurrent(w_hh)
     d = empty(values.shape, y.dtype)
     for step in steps(y.shape, sizes, reverse)[::-1]:
-        n = step.count
+        n = step.active
         split(_plain_backward, n, n * d.shape[1], relu, step.first, g, dh, values, d)
         dh[:n] = product(d[step.rows])
     return _lead(y, d), dh
@@ -189,7 +189,7 @@ def lstm_layer(
     projection = None if w_hr is None else _Recurrent(w_hr.T)
     hidden = h if w_hr is None else empty(c0.shape, x.dtype)
     for step in steps(x.shape, sizes, reverse):
-        n = step.count
+        n = step.active
         split(_lstm, n, n * c.shape[1] * _NANOSECONDS,
               step.first, gates, product(h[:n]), c, hidden, cells)  # fmt: skip
         if projection is not None:
@@ -204,8 +204,8 @@ def _states_before(taken: list[Step], initial: np.ndarray, after: np.ndarray) ->
     """For each row, its sequence's state before that step."""
     before, state = empty(after.shape, after.dtype), initial.copy()
     for step in taken:
-        before[step.rows] = state[: step.count]
-        state[: step.count] = after[step.rows]
+        before[step.rows] = state[: step.active]
+        state[: step.active] = after[step.rows]
     return before
 
 
@@ -223,7 +223,7 @@ def lstm_layer_backward(
     taken = steps(g_y.shape, sizes, reverse)
     before = _states_before(taken, c0, all_cells)
     for step in taken[::-1]:
-        n = step.count
+        n = step.active
         split(_add, n, n * dh.shape[1], step.first, g, dh, every_h)
         hidden = every_h[step.rows] if projection is None else projection(every_h[step.rows])
         split(_lstm_backward, n, n * dc.shape[1] * _NANOSECONDS,
@@ -283,7 +283,7 @@ def gru_layer(
     y = empty((len(inputs), h.shape[1]), x.dtype)
     gates = empty((len(inputs), 4 * h.shape[1]), x.dtype)
     for step in steps(x.shape, sizes, reverse):
-        n = step.count
+        n = step.active
         split(_gru, n, n * h.shape[1] * _NANOSECONDS,
               step.first, inputs, product(h[:n]), h, gates)  # fmt: skip
         y[step.rows] = h[:n]
@@ -302,7 +302,7 @@ def gru_layer_backward(
     taken = steps(g_y.shape, sizes, reverse)
     before = _states_before(taken, h0, _rows(y))
     for step in taken[::-1]:
-        n = step.count
+        n = step.active
         split(_gru_backward, n, n * dh.shape[1] * _NANOSECONDS,
               step.first, all_gates, before[step.rows], g, dh, d, through)  # fmt: skip
         split(_add, n, n * dh.shape[1], 0, dh, product(through[:n]), dh)

@@ -36,7 +36,7 @@ def _rnn(
     a = _inputs(x, w_ih, b_ih)
     y, h = np.empty_like(a), h0.copy()
     for step in steps(x.shape, batch_sizes, reverse):
-        n = step.count
+        n = step.active
         h[:n] = activation(a[step.rows] + _recurrent(h[:n], w_hh, b_hh))
         y[step.rows] = h[:n]
     return y.reshape(*x.shape[:-1], y.shape[-1]), h
@@ -65,7 +65,7 @@ def _rnn_backward(
     g_rows, y_rows = flat(g_y), flat(y)
     d, dh = np.empty_like(y_rows), g_h.copy()
     for step in steps(y.shape, batch_sizes, reverse)[::-1]:
-        n, rows = step.count, step.rows
+        n, rows = step.active, step.rows
         d[rows] = slope(y_rows[rows], g_rows[rows] + dh[:n])
         dh[:n] = d[rows] @ w_hh
     return d.reshape(y.shape), dh
@@ -107,7 +107,7 @@ def lstm_layer(
     )
     h, c = h0.copy(), c0.copy()
     for step in steps(x.shape, batch_sizes, reverse):
-        count, rows = step.count, step.rows
+        count, rows = step.active, step.rows
         i, f, g, o = np.split(a[rows] + _recurrent(h[:count], w_hh, b_hh), 4, axis=1)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
         c[:count] = f * c[:count] + i * g
@@ -133,7 +133,7 @@ def lstm_layer_backward(
     taken = steps(g_y.shape, batch_sizes, reverse)
     before = _states_before(taken, c0, cell_rows)
     for step in taken[::-1]:
-        n, rows = step.count, step.rows
+        n, rows = step.active, step.rows
         i, f, g, o = np.split(gate_rows[rows], 4, axis=1)
         dh_rows[rows] = g_rows[rows] + dh[:n]
         hidden = dh_rows[rows] if w_hr is None else dh_rows[rows] @ w_hr
@@ -153,8 +153,8 @@ def _states_before(taken: Any, initial: Array, rows_after: Array) -> Array:
     """For each row of a layer, its sequence's state before that step."""
     before, state = np.empty_like(rows_after), initial.copy()
     for step in taken:
-        before[step.rows] = state[: step.count]
-        state[: step.count] = rows_after[step.rows]
+        before[step.rows] = state[: step.active]
+        state[: step.active] = rows_after[step.rows]
     return before
 
 
@@ -169,7 +169,7 @@ def gru_layer(
     y, gates = np.empty_like(a, shape=(len(a), units)), np.empty_like(a, shape=(len(a), 4 * units))
     h = h0.copy()
     for step in steps(x.shape, batch_sizes, reverse):
-        count, rows = step.count, step.rows
+        count, rows = step.active, step.rows
         b = _recurrent(h[:count], w_hh, b_hh)
         r, z = np.split(sigmoid(a[rows, : 2 * units] + b[:, : 2 * units]), 2, axis=1)
         m = b[:, 2 * units :]
@@ -192,7 +192,7 @@ def gru_layer_backward(
     taken = steps(g_y.shape, batch_sizes, reverse)
     before = _states_before(taken, h0, flat(y))
     for step in taken[::-1]:
-        count, rows = step.count, step.rows
+        count, rows = step.active, step.rows
         r, z, n, m = np.split(gate_rows[rows], 4, axis=1)
         all_h = g_rows[rows] + dh[:count]
         dn = all_h * (1 - z) * (1 - n * n)

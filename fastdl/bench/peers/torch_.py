@@ -69,7 +69,24 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return lambda x: x.clone(memory_format=form)
     if op.startswith(("conv2d", "max_pool2d", "avg_pool2d")):
         return _image_function(torch, op, o)
+    if op.endswith("_layer"):
+        return _recurrent_function(torch, op, o)
     return None
+
+
+def _recurrent_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """One layer, one direction; torch alone has neither the reverse one nor single steps."""
+    if o.get("reverse"):
+        return None
+    run, is_lstm = getattr(torch, op.removesuffix("_layer")), op == "lstm_layer"
+
+    def call(x: Any, h0: Any, *rest: Any) -> Any:
+        hx = (h0[None], rest[0][None]) if is_lstm else h0[None]
+        weights = [w for w in (rest[1:] if is_lstm else rest) if w is not None]
+        biases = sum(w.ndim == 1 for w in weights) > 0
+        return run(x, hx, weights, biases, 1, 0.0, False, False, False)
+
+    return call
 
 
 def _image_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
