@@ -16,6 +16,7 @@ from ... import _native
 from ...core.memory import empty
 from ...core.shapes import reduced
 from ...spec import kernel
+from .elementwise import FLOATS
 from .reduce import sum_depth
 
 Dims = tuple[int, ...]
@@ -40,23 +41,36 @@ def std(x: np.ndarray, *, dim: Dims, correction: float, keepdim: bool) -> Any:
     return _native.sqrt(y, out=y)
 
 
-@kernel("norm", backend="native", depth=sum_depth)
-def norm(x: np.ndarray, *, p: float, dim: Dims, keepdim: bool) -> Any:
-    """One pass for p = 1 and 2, two for the others."""
+@kernel("norm", backend="native", depth=sum_depth, out=True, direct=True)
+def norm(
+    x: Any,
+    *more: Any,
+    p: Any = 2.0,
+    dim: Any = None,
+    keepdim: Any = False,
+    out: Any = None,
+    **unknown: Any,
+) -> Any:
+    """One pass for p = 1 and 2, which read raw arguments too; two for the others."""
+    if more or unknown or type(p) not in (int, float):
+        return NotImplemented
     if p == 2:
-        y = _native.sum_squares(x, dim, keepdim)
-        return _native.sqrt(y, out=y)
+        y = _native.sum_squares(x, dim, keepdim, out)
+        return y if y is NotImplemented else _native.sqrt(y, out=y)
     if p == 1:
-        return _native.sum_abs(x, dim, keepdim)
+        return _native.sum_abs(x, dim, keepdim, out)
+    if type(dim) is not tuple or out is not None or type(x) is not np.ndarray:
+        return NotImplemented
+    if x.dtype.name not in FLOATS or _count(x, dim) == 0:
+        return NotImplemented
     if p == 0:
-        return _native.cast(_native.sum(_native.ne(x, 0.0), dim, keepdim), x.dtype.name)
+        counted = _native.sum(_native.ne(x, 0.0), dim, keepdim)
+        return counted if counted is NotImplemented else _native.cast(counted, x.dtype.name)
     size = _native.abs(x)
     if math.isinf(p):
-        if _count(x, dim) == 0:
-            return _filled(x, dim, keepdim, 0)
         return (_native.amax if p > 0 else _native.amin)(size, dim, keepdim)
     y = _native.sum(_native.pow(size, p, out=size), dim, keepdim)
-    return _native.pow(y, 1 / p, out=y)
+    return y if y is NotImplemented else _native.pow(y, 1 / p, out=y)
 
 
 @kernel("logsumexp", backend="native", depth=sum_depth)
