@@ -35,6 +35,7 @@ from .pool_adaptive import *
 from .pool_lp import *
 from .random import *
 from .reduce import *
+from .reduce_statistics import *
 from .rnn import *
 from .shape import *
 from .shape_index import *
