@@ -73,7 +73,23 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return _image_function(torch, op, o)
     if op.endswith("_layer"):
         return _recurrent_function(torch, op, o)
-    return _volume_function(torch, op, o)
+    return _volume_function(torch, op, o) or _shape_function(torch, op, o)
+
+
+def _shape_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    if op in ("gather", "index_select"):
+        return lambda x, i: getattr(torch, op)(x, o["dim"], i)
+    if op in ("scatter", "scatter_add", "index_add"):
+        return lambda x, i, s: getattr(torch, op)(x, o["dim"], i, s)
+    if op == "sort":
+        return lambda x: torch.sort(x, stable=True, **o)
+    if op in ("topk", "flip", "roll", "tril", "triu"):
+        return lambda x: getattr(torch, op)(x, **o)
+    if op == "repeat":
+        return lambda x: x.repeat(o["repeats"])
+    if op == "total_norm":
+        return lambda *x: torch.nn.utils.get_total_norm(x, **o)
+    return None
 
 
 def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
