@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 
 NAMES: dict[str, dict[str, str]] = {"torch": {}, "torch-nhwc": {}}
+WITH_GRADIENTS = (
+    "mse_loss", "smooth_l1_loss", "huber_loss", "soft_margin_loss", "binary_cross_entropy",
+)  # fmt: skip
+LOSSES = (
+    *WITH_GRADIENTS, "l1_loss", "hinge_embedding_loss", "binary_cross_entropy_with_logits",
+    "kl_div", "nll_loss", "ctc_loss", "pairwise_distance",
+)  # fmt: skip
 
 
 def version() -> str:
@@ -63,6 +70,8 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return lambda g, y: aten._log_softmax_backward_data(g, y, o.get("dim", -1), y.dtype)
     if op == "cross_entropy":
         return lambda x, t, w=None: functional.cross_entropy(x, t, w, **o)
+    if op in LOSSES or op.removesuffix("_backward") in LOSSES:
+        return _loss_function(torch, op, o)
     if op == "cat":
         return lambda *x: torch.cat(x, o.get("dim", 0))
     if op == "copy":
@@ -129,6 +138,21 @@ def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., An
             x, o["size"], None, o.get("mode", "nearest"), o.get("align_corners")
         )
     return None
+
+
+def _loss_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """A loss with its options, or its gradient where torch has it as a function of its own."""
+    name = op.removesuffix("_backward")
+    if name == op:
+        if op == "kl_div":  # whose public face warns at every call
+            return lambda x, t: torch.kl_div(x, t, 1, log_target=o.get("log_target", False))
+        return lambda *arrays: getattr(torch.nn.functional, op)(*arrays, **o)
+    found = getattr(torch.ops.aten, op, None)
+    if name not in WITH_GRADIENTS or found is None or o.get("reduction", "mean") != "mean":
+        return None
+    mean = (None, 1) if name == "binary_cross_entropy" else (1,)
+    option = {"smooth_l1_loss": ("beta",), "huber_loss": ("delta",)}.get(name, ())
+    return lambda g, x, t: found(g, x, t, *mean, *(o.get(key, 1.0) for key in option))
 
 
 def _recurrent_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
