@@ -19,7 +19,8 @@
 namespace fd {
 namespace {
 
-constexpr int64_t kBlockBytes = 4096;        // of an operand staged in L1
+constexpr int64_t kBlockBytes = 8192;        // of an operand staged in L1
+constexpr int64_t kStreamBlockBytes = 4096;  // the same where the output bypasses the caches
 constexpr int64_t kShortRow = 64;            // elements below which several rows share a loop
 constexpr int64_t kLongRun = 1 << 14;        // the same for runs that are copied as they are
 constexpr double kTaskNanoseconds = 20e3;    // of a task, where there is work for several
@@ -138,7 +139,8 @@ void run(const Plan& p, const Loop* variants, int n_variants, double nanoseconds
   Plan outer = p;
   if (rows) --outer.ndim;
   const int64_t width = rows ? length : 1;
-  const int64_t block = kBlockBytes / *std::max_element(p.item, p.item + p.operands) / width;
+  const int64_t block = (stream ? kStreamBlockBytes : kBlockBytes) /
+                        *std::max_element(p.item, p.item + p.operands) / width;
   const auto piece = [&](Stage& stage, const void* const* at, int64_t n) {
     const int64_t count = rows ? n : 1, columns = rows ? length : n;
     const void* in[kMaxOperands];

@@ -1,5 +1,5 @@
 // cross_entropy of logits x[N, C, *] (or x[C]) with targets of int64 classes or of probabilities,
-// and its gradient.
+// and nll_loss of log-probabilities; and their gradients.
 #include "../kernels/cpu/loss.h"
 
 #include <algorithm>
@@ -75,11 +75,16 @@ struct Call {
     } else {
       make_dense(target, place_order, packed_target);
       const int64_t* t = target.ptr<int64_t>();
+      const auto wrong = [&](int64_t i) {
+        return (t[i] != ignore_index) & (static_cast<uint64_t>(t[i]) >= uint64_t(classes));
+      };
+      bool any_wrong = false;  // without branches, so that it vectorises
       for (int64_t i = 0; i < places; ++i) {
-        if (t[i] == ignore_index) continue;
-        if (t[i] < 0 || t[i] >= classes) out_of_range(op, t[i], classes);
-        ++counted;
+        any_wrong |= wrong(i);
+        counted += t[i] != ignore_index;
       }
+      for (int64_t i = 0; any_wrong; ++i)
+        if (wrong(i)) out_of_range(op, t[i], classes);
     }
     if (x.size() > 0) make_inner_dense(x, order, packed_x);
     weights = static_cast<double>(classes);
@@ -156,11 +161,13 @@ void run(const Call& call, void (*kernel)(const LossStrip&), const LossStrip& al
              });
 }
 
-py::object cross_entropy(py::handle x, py::handle target, py::handle weight,
-                         py::handle ignore_index, py::handle reduction, py::handle label_smoothing,
-                         py::handle out) {
+using Kernel = void (*)(const LossStrip&);
+
+py::object loss(const char* op, const Kernel (&kernels)[2], py::handle x, py::handle target,
+                py::handle weight, py::handle ignore_index, py::handle reduction,
+                py::handle label_smoothing, py::handle out) {
   Call call;
-  if (!call.read("cross_entropy", x, target, weight, ignore_index, reduction, label_smoothing))
+  if (!call.read(op, x, target, weight, ignore_index, reduction, label_smoothing))
     return declined();
   const bool none = call.reduction == Reduction::none;
   const Array& places = call.where;
@@ -173,7 +180,7 @@ py::object cross_entropy(py::handle x, py::handle target, py::handle weight,
   LossStrip strip = call.strip();
   strip.loss = none ? y.dense().data : losses.as<void>();
   if (call.x.size() > 0)
-    run(call, FD_TABLE(loss).cross_entropy[call.wide()], strip, call.x);
+    run(call, kernels[call.wide()], strip, call.x);
   else if (call.places > 0)  // no classes: every target is ignored
     std::fill_n(static_cast<char*>(strip.loss), call.places * item, 0);
   if (!none) {
@@ -185,14 +192,13 @@ py::object cross_entropy(py::handle x, py::handle target, py::handle weight,
   return y.done();
 }
 
-py::object cross_entropy_backward(py::handle g_object, py::handle x, py::handle target,
-                                  py::handle weight, py::handle ignore_index, py::handle reduction,
-                                  py::handle label_smoothing, py::handle out) {
+py::object backward(const char* op, const Kernel (&kernels)[2], py::handle g_object, py::handle x,
+                    py::handle target, py::handle weight, py::handle ignore_index,
+                    py::handle reduction, py::handle label_smoothing, py::handle out) {
   Call call;
   Array g;
   if (!view(g_object, g)) return declined();
-  if (!call.read("cross_entropy_backward", x, target, weight, ignore_index, reduction,
-                 label_smoothing))
+  if (!call.read(op, x, target, weight, ignore_index, reduction, label_smoothing))
     return declined();
   const bool none = call.reduction == Reduction::none;
   if (g.dtype != call.x.dtype || (none ? !same_shape(g, call.where) : g.ndim != 0))
@@ -211,8 +217,39 @@ py::object cross_entropy_backward(py::handle g_object, py::handle x, py::handle 
     const double value = call.wide() ? *g.ptr<double>() : *g.ptr<float>();
     strip.scale = call.reduction == Reduction::mean ? value / call.denominator : value;
   }
-  run(call, FD_TABLE(loss).cross_entropy_backward[call.wide()], strip, dx.dense());
+  run(call, kernels[call.wide()], strip, dx.dense());
   return dx.done();
+}
+
+py::object cross_entropy(py::handle x, py::handle target, py::handle weight,
+                         py::handle ignore_index, py::handle reduction, py::handle label_smoothing,
+                         py::handle out) {
+  return loss("cross_entropy", FD_TABLE(loss).cross_entropy, x, target, weight, ignore_index,
+              reduction, label_smoothing, out);
+}
+py::object cross_entropy_backward(py::handle g, py::handle x, py::handle target, py::handle weight,
+                                  py::handle ignore_index, py::handle reduction,
+                                  py::handle label_smoothing, py::handle out) {
+  return backward("cross_entropy_backward", FD_TABLE(loss).cross_entropy_backward, g, x, target,
+                  weight, ignore_index, reduction, label_smoothing, out);
+}
+
+// Classes only: a target of x's dtype would be taken for probabilities.
+bool of_classes(py::handle target) {
+  Array t;
+  return view(target, t) && t.dtype == DType::i64;
+}
+py::object nll_loss(py::handle x, py::handle target, py::handle weight, py::handle ignore_index,
+                    py::handle reduction, py::handle out) {
+  if (!of_classes(target)) return declined();
+  return loss("nll_loss", FD_TABLE(loss).nll_loss, x, target, weight, ignore_index, reduction,
+              py::float_(0.0), out);
+}
+py::object nll_loss_backward(py::handle g, py::handle x, py::handle target, py::handle weight,
+                             py::handle ignore_index, py::handle reduction, py::handle out) {
+  if (!of_classes(target)) return declined();
+  return backward("nll_loss_backward", FD_TABLE(loss).nll_loss_backward, g, x, target, weight,
+                  ignore_index, reduction, py::float_(0.0), out);
 }
 
 }  // namespace
@@ -225,5 +262,9 @@ void bind_loss(py::module_& m) {
   m.def("cross_entropy_backward", cross_entropy_backward, py::arg("g"), py::arg("x"),
         py::arg("target"), py::arg("weight") = none, py::arg("ignore_index") = -100,
         py::arg("reduction") = "mean", py::arg("label_smoothing") = 0.0, py::arg("out") = none);
+  m.def("nll_loss", nll_loss, py::arg("x"), py::arg("target"), py::arg("weight"),
+        py::arg("ignore_index"), py::arg("reduction"), py::arg("out") = none);
+  m.def("nll_loss_backward", nll_loss_backward, py::arg("g"), py::arg("x"), py::arg("target"),
+        py::arg("weight"), py::arg("ignore_index"), py::arg("reduction"), py::arg("out") = none);
 }
 }  // namespace fd

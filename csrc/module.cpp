@@ -7,10 +7,17 @@ void bind_pool(py::module_& m);
 void bind_pool_adaptive(py::module_& m);
 void bind_interpolate(py::module_& m);
 void bind_reduce(py::module_& m);
+void bind_reduce_scan(py::module_& m);
 void bind_loss(py::module_& m);
+void bind_loss_ctc(py::module_& m);
+void bind_loss_distance(py::module_& m);
 void bind_loss_pointwise(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
+void bind_random(py::module_& m);
+void bind_attention(py::module_& m);
+void bind_norm(py::module_& m);
+void bind_embed(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
@@ -19,6 +26,8 @@ void bind_elementwise_ops(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
 void bind_shape(py::module_& m);
+void bind_shape_index(py::module_& m);
+void bind_shape_sort(py::module_& m);
 void bind_rnn(py::module_& m);
 }  // namespace fd
 
@@ -27,10 +36,17 @@ PYBIND11_MODULE(_native, m) {
       "fastdl's native kernels. Every function takes arrays as they are and returns "
       "NotImplemented for what it does not take.";
   fd::bind_reduce(m);
+  fd::bind_reduce_scan(m);
   fd::bind_loss(m);
+  fd::bind_loss_ctc(m);
+  fd::bind_loss_distance(m);
   fd::bind_loss_pointwise(m);
   fd::bind_optim(m);
   fd::bind_softmax(m);
+  fd::bind_random(m);
+  fd::bind_attention(m);
+  fd::bind_norm(m);
+  fd::bind_embed(m);
   fd::bind_runtime(m);
   fd::bind_roofline(m);
   fd::bind_bfloat16(m);
@@ -42,5 +58,7 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_pool_adaptive(m);
   fd::bind_interpolate(m);
   fd::bind_shape(m);
+  fd::bind_shape_index(m);
+  fd::bind_shape_sort(m);
   fd::bind_rnn(m);
 }

@@ -185,8 +185,8 @@ struct Row {
 
   StepStrip strip(const States& states, int64_t first, int64_t n) const {
     const int64_t at = first * itemsize(p.dtype);
-    StepStrip s = {p.ptr<char>() + at, g.ptr<char>() + at, {}, p_out.array.ptr<char>() + at, {},
-                   n, &options};
+    StepStrip s = {
+        p.ptr<char>() + at, g.ptr<char>() + at, {}, p_out.array.ptr<char>() + at, {}, n, &options};
     for (int k = 0; k < kStates; ++k) {
       if (has[k]) s.state[k] = state[k].ptr<char>() + at;
       if (states.used[k]) s.state_out[k] = state_out[k].array.ptr<char>() + at;
@@ -237,9 +237,7 @@ py::object run_steps(Rule rule, const States& states, const StepOptions& options
 bool at_least_zero(py::handle given, double& value) {
   return parse_number(given, value) && value >= 0;
 }
-bool below_one(py::handle given, double& value) {
-  return at_least_zero(given, value) && value < 1;
-}
+bool below_one(py::handle given, double& value) { return at_least_zero(given, value) && value < 1; }
 
 py::object sgd_step(py::handle rows, py::handle outs, py::handle lr, py::handle momentum,
                     py::handle dampening, py::handle weight_decay, py::handle nesterov,
@@ -403,8 +401,8 @@ void bind_optim(py::module_& m) {
   const auto momentum = py::arg("momentum");
   m.def("sgd_step", sgd_step, rows, outs, lr, momentum, py::arg("dampening"), weight_decay,
         py::arg("nesterov"), maximize);
-  m.def("adam_step", adam_step, rows, outs, lr, beta1, beta2, eps, weight_decay,
-        py::arg("amsgrad"), maximize, py::arg("decoupled_weight_decay"));
+  m.def("adam_step", adam_step, rows, outs, lr, beta1, beta2, eps, weight_decay, py::arg("amsgrad"),
+        maximize, py::arg("decoupled_weight_decay"));
   m.def("rmsprop_step", rmsprop_step, rows, outs, lr, py::arg("alpha"), eps, weight_decay, momentum,
         py::arg("centered"), maximize);
   m.def("adagrad_step", adagrad_step, rows, outs, lr, py::arg("lr_decay"), weight_decay, eps,

@@ -1,4 +1,4 @@
-// log_softmax and its gradient over any dimension of arrays of any strides.
+// softmax, log_softmax and their gradients over any dimension of arrays of any strides.
 #include "../kernels/cpu/softmax.h"
 
 #include <algorithm>
@@ -58,12 +58,21 @@ py::object log_softmax(py::handle x, py::handle dim, py::handle out) {
 py::object log_softmax_backward(py::handle g, py::handle y, py::handle dim, py::handle out) {
   return any(FD_TABLE(softmax).log_softmax_backward, g, y, dim, out);
 }
+py::object softmax(py::handle x, py::handle dim, py::handle out) {
+  return any(FD_TABLE(softmax).softmax, py::handle(), x, dim, out);
+}
+py::object softmax_backward(py::handle g, py::handle y, py::handle dim, py::handle out) {
+  return any(FD_TABLE(softmax).softmax_backward, g, y, dim, out);
+}
 
 }  // namespace
 
 void bind_softmax(py::module_& m) {
   m.def("log_softmax", log_softmax, py::arg("x"), py::arg("dim"), py::arg("out") = py::none());
   m.def("log_softmax_backward", log_softmax_backward, py::arg("g"), py::arg("y"), py::arg("dim"),
+        py::arg("out") = py::none());
+  m.def("softmax", softmax, py::arg("x"), py::arg("dim"), py::arg("out") = py::none());
+  m.def("softmax_backward", softmax_backward, py::arg("g"), py::arg("y"), py::arg("dim"),
         py::arg("out") = py::none());
 }
 }  // namespace fd

@@ -209,8 +209,8 @@ def main(argv=None):
     torch.manual_seed(options.seed)
     model = GPT(len(characters), options.context, options.width, 4, options.layers)
     print(
-        f"{len(codes):,} characters to read, {len(held_out):,} held out, {len(characters)} different;"
-        f" {sum(p.numel() for p in model.parameters()):,} parameters"
+        f"{len(codes):,} characters to read, {len(held_out):,} held out, {len(characters)}"
+        f" different; {sum(p.numel() for p in model.parameters()):,} parameters"
     )
     losses, measured = train(
         codes, held_out, model, options.steps, options.batch, 2e-3, options.seed

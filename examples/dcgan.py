@@ -79,7 +79,7 @@ def train(x, steps, batch, width, seed, stages=6):
     same_noise = torch.randn(12, NOISE, 1, 1)
     shown = set(np.geomspace(steps / 32, steps, stages).astype(int).tolist())
     losses, samples, begin = [], [], time.perf_counter()
-    for step, real in zip(range(1, steps + 1), batches(loader)):
+    for step, real in zip(range(1, steps + 1), batches(loader), strict=False):
         fake = draw(torch.randn(batch, NOISE, 1, 1))
         judge_optimizer.zero_grad()
         of_real = loss(judge(real).flatten(), yes)

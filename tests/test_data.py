@@ -5,6 +5,7 @@ import gzip
 import itertools
 import lzma
 import pickle
+import signal
 import threading
 import time
 import traceback
@@ -310,9 +311,10 @@ def test_no_thread_is_left_behind(how):
             assert threads()
             break
     elif how == "KeyboardInterrupt":
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as kept:
             for _ in loader:
                 raise KeyboardInterrupt
+        assert kept.tb is not None  # the traceback, and its frames, are still held
     elif how == "del":
         batches = iter(loader)
         next(batches)
@@ -321,6 +323,22 @@ def test_no_thread_is_left_behind(how):
         with pytest.raises(OSError, match="sampler"):
             list(DataLoader(Squares(), 2, sampler=order(), num_workers=2))
     assert not threads()
+
+
+def test_an_interrupt_while_waiting_for_a_worker():
+    class Slow(Squares):
+        def __getitem__(self, i):
+            time.sleep(0.2)
+            return i
+
+    timer = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        list(DataLoader(Slow(), num_workers=2))
+    assert time.perf_counter() - begin < 2  # not the whole epoch's 2.3 seconds
+    assert not threads()
+    timer.join()
 
 
 def test_timeout():

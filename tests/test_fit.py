@@ -87,12 +87,15 @@ def test_early_stopping_and_the_best_checkpoint(tmp_path):
     assert np.array_equal(fastdl.load(path)["weight"].numpy(), states[2][1])
 
 
-def test_a_scheduler_without_a_loss():
+def test_schedulers():
+    """One that counts epochs, and one that watches the loss."""
     net, train, _, optimizer = problem()
-    calls = []
-    scheduler = type("S", (), {"step": lambda self: calls.append(1)})()
-    fastdl.fit(net, train, mse, optimizer, epochs=3, scheduler=scheduler, progress=False)
-    assert len(calls) == 3
+    halves = optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+    fastdl.fit(net, train, mse, optimizer, epochs=3, scheduler=halves, progress=False)
+    assert optimizer.param_groups[0]["lr"] == 0.05 / 8
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1e9)
+    fastdl.fit(net, train, mse, optimizer, epochs=3, scheduler=plateau, progress=False)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05 / 8000)
 
 
 def test_an_interrupt_returns_what_there_is():

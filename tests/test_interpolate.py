@@ -17,6 +17,7 @@ pytest.importorskip("torch")
 import torch
 from agreement import CONFIGS
 from derivatives import check_second
+from own_memory import run_guarded
 from product_agreement import FLOATS, UNIT, draw, ours, pick, same, theirs
 
 import fastdl
@@ -72,12 +73,17 @@ def test_interpolate(seed):
     terms = {"area": n}.get(options["mode"], 4) ** (x.ndim - 2)
     step = 32 * (n + m) * terms * UNIT[x.dtype.name]
     assert got.shape == want.shape and got.dtype == want.dtype
+    if x.ndim == 4 and got.size and is_channels_last(x) and min(got.shape[1:]) > 1:
+        assert is_channels_last(got)
     assert np.abs(got - want).max(initial=0) <= step * np.abs(x).max(initial=0)
     met = math.ceil(4 * m / n + 4) ** (x.ndim - 2)
     assert dx.shape == x.shape
+    # Where sizes are the same or double but scale_factor is not, the gradient that torch computes
+    # of mode 'nearest' is not that of the result that it computes.
+    doubled = any(m in (n, 2 * n) for n, m in zip(x.shape[2:], got.shape[2:], strict=True))
+    if options["mode"] == "nearest" and "scale_factor" in options and doubled:
+        return
     assert np.abs(dx - want_dx).max(initial=0) <= step * met * np.abs(upstream).max(initial=0)
-    if x.ndim == 4 and got.size and is_channels_last(x) and min(got.shape[1:]) > 1:
-        assert is_channels_last(got)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic", "area", "nearest"])
@@ -124,3 +130,9 @@ def test_rearrangements_of_channels(seed):
 def test_refused(options):
     with pytest.raises(fastdl.errors.FastdlError):
         F.interpolate(np.ones((1, 2, 5, 5)), **options)
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", ["interpolate", "interpolate_backward"])
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)

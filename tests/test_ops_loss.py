@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from agreement import bounds, check_gradients, check_values, normal  # noqa: E402
+from agreement import CONFIGS, bounds, check_gradients, check_values, normal  # noqa: E402
 
 import fastdl  # noqa: E402
 import fastdl.functional as F  # noqa: E402
@@ -183,3 +183,43 @@ def test_deprecated_flags(size_average, reduce):
     with pytest.warns(UserWarning, match="reduction="):
         layer = fastdl.nn.CrossEntropyLoss(**flags)
     assert np.array_equal(layer(x, target), got)
+
+
+NLL = torch.nn.functional.nll_loss
+
+
+@pytest.mark.parametrize("seed", range(4 * CONFIGS))
+def test_nll_loss(seed):
+    """Values within the spec's bound; gradients, of first and second order, against torch."""
+    rng = np.random.default_rng(seed)
+    shape = [(7,), (5, 4), (0, 3), (2, 5, 3), (3, 4, 2, 5), (2, 33, 40)][rng.integers(6)]
+    x = np.log(distribution(shape)) if min(shape) else normal(*shape)
+    if rng.random() < 0.5:
+        x = np.asfortranarray(x)
+    options = {
+        "reduction": ("mean", "sum", "none")[rng.integers(3)],
+        "ignore_index": int(rng.integers(-1, 2)),
+    }
+    target, weight = classes(shape, seed), weights(shape, rng.random() < 0.5)
+    check_values("nll_loss", x, target, weight, theirs=NLL, **options)
+    if x.size > 200 or not (target != options["ignore_index"]).any():  # 0/0 for a mean
+        return
+    x = np.ascontiguousarray(x)  # torch's backward wants it
+    weight = None if weight is None else weight.astype(np.float64)
+    check_gradients(
+        "nll_loss", x, second=options["reduction"] == "none",
+        ours=lambda x: F.nll_loss(x, target, weight_like(weight, x), **options),
+        theirs=lambda x: NLL(x, torch.tensor(target),
+                             None if weight is None else torch.tensor(weight), **options),
+    )  # fmt: skip
+
+
+def test_nll_loss_is_the_rest_of_cross_entropy():
+    x, target, weight = normal(4, 5, 3), classes((4, 5, 3)), weights((4, 5, 3), True)
+    whole = fastdl.nn.CrossEntropyLoss(weight)(x, target)
+    parts = fastdl.nn.NLLLoss(weight)(F.log_softmax(x, 1), target)
+    assert np.isclose(whole, parts)
+    with pytest.raises(errors.DTypeError, match="class numbers"):
+        F.nll_loss(x, x)
+    with pytest.raises(errors.IndexRangeError, match="class 5"):
+        F.nll_loss(x, target + 1)

@@ -7,12 +7,15 @@ pytest.importorskip("torch")
 
 import torch
 from agreement import CONFIGS, check_gradients
+from own_memory import run_guarded
 from product_agreement import FLOATS, check_products, draw, ours, pick, same, theirs
 
 import fastdl
 import fastdl.functional as F
 
 TF = torch.nn.functional
+POOLS = ["adaptive_max_pool2d", "adaptive_max_pool2d_backward", "max_unpool2d",
+         "max_unpool2d_backward"]  # fmt: skip
 
 
 def numbers(rng, axes, low, high):
@@ -152,6 +155,32 @@ def test_first_and_second_derivatives_of_adaptive_max_pool2d():
     check_gradients("adaptive_max_pool2d", x, theirs=TF.adaptive_max_pool2d, output_size=(2, 3))
 
 
+@pytest.mark.parametrize("seed", range(2 * CONFIGS))
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_lp_pool(axes, seed):
+    """Float64 with positive inputs: powers are within 2 ULP on both sides, and a sum of at most 27
+    terms and its root lose some 40 roundings more; a hundred each, twice."""
+    rng = np.random.default_rng([axes, seed, 6])
+    x = np.abs(np.nan_to_num(random_array(rng, axes, "float64"))) + 0.5
+    options = random_window(rng, axes)
+    del options["padding"]
+    if axes == 1:  # torch's lp_pool1d takes a number only
+        options["kernel_size"] = int(rng.integers(1, 4))
+    options["norm_type"] = pick(rng, 1, 2, 2.5, 3)
+    mine, peer = (getattr(m, f"lp_pool{axes}d") for m in (F, TF))
+    try:
+        want, _ = theirs(peer, [x], **options)
+    except (RuntimeError, ValueError):
+        with pytest.raises(fastdl.errors.FastdlError):
+            mine(x, **options)
+        return
+    upstream = np.abs(draw(rng, want.shape, "float64"))
+    (got, (dx,)), (want, (grad,)) = (f(m, [x], upstream, **options)
+                                     for f, m in ((ours, mine), (theirs, peer)))  # fmt: skip
+    np.testing.assert_allclose(got, want, rtol=200 * 2.0**-53, atol=0)
+    np.testing.assert_allclose(dx, grad, rtol=400 * 2.0**-53, atol=0)
+
+
 @pytest.mark.parametrize("name", ["max_pool1d", "max_pool3d", "adaptive_max_pool3d"])
 def test_indices_of_tensors_are_tensors(name):
     x = fastdl.Tensor(np.ones((1, 2) + (4,) * int(name[-2])))
@@ -173,3 +202,9 @@ def test_refused():
     ):
         with pytest.raises(fastdl.errors.FastdlError):
             call()
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", POOLS)
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)

@@ -302,22 +302,23 @@ class Cutout(Transform):
 
 def _sampled(images: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: float) -> np.ndarray:
     """Bilinear values of images[N, C, H, W] at rows and columns [N, H', W'] (in pixels)."""
-    n, _, h, w = images.shape
+    n, c, h, w = images.shape
     # One pixel of `fill` around; whatever lies further out is clamped there.
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=fill)
     y, x = rows.clip(-1, h) + 1, columns.clip(-1, w) + 1
     top, left = np.minimum(y.astype(np.intp), h), np.minimum(x.astype(np.intp), w)
     dtype = images.dtype if is_float(images.dtype) else np.dtype(np.float32)
     down, right = ((v - i)[..., None].astype(dtype) for v, i in ((y, top), (x, left)))
-    number = np.arange(n)[:, None, None]
-    last = padded.transpose(0, 2, 3, 1)
+    # One index into rows of channels, and one gather a corner: several times as fast as three.
+    pixels = padded.transpose(0, 2, 3, 1).reshape(-1, c)
+    corner = (np.arange(n)[:, None, None] * (h + 2) + top) * (w + 2) + left
 
-    def at(dy: int, dx: int) -> np.ndarray:
-        return last[number, top + dy, left + dx]
+    def between(index: np.ndarray) -> np.ndarray:
+        start = pixels[index]
+        return start + (pixels[index + 1].astype(dtype, copy=False) - start) * right
 
-    upper = at(0, 0) * (1 - right) + at(0, 1) * right
-    lower = at(1, 0) * (1 - right) + at(1, 1) * right
-    values = upper * (1 - down) + lower * down
+    upper = between(corner)
+    values = upper + (between(corner + w + 2) - upper) * down
     if not is_float(images.dtype):
         values = np.rint(values)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2), dtype=images.dtype)

@@ -8,10 +8,11 @@ import numpy as np
 
 from .. import in_place
 from ..core.dtypes import is_float, result_type
-from ..core.errors import ArgumentError, DTypeError, UnsupportedError
+from ..core.errors import ArgumentError, DTypeError
 from ..core.shapes import as_float
 from ..ops import elementwise as ops
 from ._face import cast_to, method
+from .elementwise_math import divide_rounding
 
 __all__ = [
     "add",
@@ -83,14 +84,15 @@ def mul(input: Any, other: Any, *, out: Any = None) -> Any:
     return ops.mul(input, other, out=out)
 
 
-@method(in_place="op")
+@method(in_place=True)
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
     """input / other, broadcast and promoted; the quotient of integers is float32.
 
-    `rounding_mode` must be None: UnsupportedError for torch's 'trunc' and 'floor'. As torch.div.
+    `rounding_mode` 'trunc' rounds it towards zero, 'floor' down, and integers stay integers, with
+    ArgumentError for a 0 among the divisors. As torch.div.
     """
     if rounding_mode is not None:
-        raise UnsupportedError(f"div: rounding_mode: got {rounding_mode!r}, want None")
+        return divide_rounding(input, other, rounding_mode, out)
     return ops.div(input, other, out=out)
 
 
@@ -136,9 +138,22 @@ def ge(input: Any, other: Any, *, out: Any = None) -> Any:
     return ops.ge(input, other, out=out)
 
 
-def where(condition: Any, input: Any, other: Any, *, out: Any = None) -> Any:
-    """`input` where the bool `condition` holds, else `other`; broadcast. As torch.where."""
+def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """`input` where the bool `condition` holds, else `other`; broadcast. As torch.where.
+
+    Of the condition alone: where it holds, a vector of places for each dim.
+    """
+    if input is None and other is None:
+        from .shape_index import nonzero
+
+        return nonzero(condition, as_tuple=True)
     return ops.where(condition, input, other, out=out)
+
+
+@method(name="where")
+def _where_method(input: Any, condition: Any, other: Any) -> Any:
+    """The tensor where the bool `condition` holds, else `other`. As torch.Tensor.where."""
+    return ops.where(condition, input, other)
 
 
 @method(in_place="op")

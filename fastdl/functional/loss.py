@@ -6,8 +6,9 @@ import warnings
 from typing import Any
 
 from ..ops import loss as ops
+from ..ops import loss_nll as ops_nll
 
-__all__ = ["cross_entropy"]
+__all__ = ["cross_entropy", "nll_loss"]
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -53,3 +54,21 @@ def cross_entropy(
         input, target, weight,
         ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing,
     )  # fmt: skip
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    """Negative log-likelihood −w_t input_t of log-probabilities and class numbers t.
+
+    `cross_entropy` is this of `log_softmax(input, 1)`, in one pass; the arguments and errors are
+    the same, but for targets of probabilities and label smoothing. As torch.nn.functional.nll_loss.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    return ops_nll.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)

@@ -114,7 +114,7 @@ def _function(name: str, vjp: Vjp, saved: str, bound: Any = None) -> OpSpec:
 
 
 absolute: OpSpec = _unary("abs", lambda saved, g: (mul(g, sign(saved.x)),), "x")
-sign = _unary("sign", _no_slope, bools=True)
+sign: OpSpec = _unary("sign", _no_slope, bools=True)
 square = _unary("square", lambda saved, g: (mul(mul(g, saved.x), 2),), "x", bound=correctly_rounded)
 floor, ceil, trunc, round = (
     _unary(name, _no_slope, smooth=False) for name in ("floor", "ceil", "trunc", "round")
@@ -127,7 +127,7 @@ reciprocal = _function(
     "reciprocal", lambda saved, g: (neg(mul(g, mul(saved.y, saved.y))),), "y", correctly_rounded
 )
 sin: OpSpec = _function("sin", lambda saved, g: (mul(g, cos(saved.x)),), "x")
-cos = _function("cos", lambda saved, g: (neg(mul(g, sin(saved.x))),), "x")
+cos: OpSpec = _function("cos", lambda saved, g: (neg(mul(g, sin(saved.x))),), "x")
 log1p = _function("log1p", lambda saved, g: (div(g, add(saved.x, 1)),), "x")
 expm1 = _function("expm1", lambda saved, g: (mul(g, add(saved.y, 1)),), "y")
 exp2 = _function("exp2", lambda saved, g: (mul(g, mul(saved.y, math.log(2))),), "y")

@@ -1,4 +1,4 @@
-"""Cross-entropy with all of torch's options, and its gradient."""
+"""Cross-entropy and nll_loss with all of torch's options, and their gradients."""
 
 from __future__ import annotations
 

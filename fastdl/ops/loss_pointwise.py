@@ -325,9 +325,9 @@ def _samples(name: str, backward: bool) -> tuple[Sample, ...]:
     if name == "kl_div":
         for how in ("none", "mean"):
             options = {"reduction": how, "log_target": True}
-            made.append(replace(sample(f"logarithms, {how}", (5, 7), options),
-                                arrays=((*((5, 7) if how == "none" else (),) * backward,
-                                         (5, 7), (5, 7)))))  # fmt: skip
+            upstream = ((5, 7) if how == "none" else (),) * backward
+            arrays = (*upstream, (5, 7), (5, 7))
+            made.append(Sample(f"logarithms, {how}", arrays, options))
     if row.positive:
         for how, weight in (("none", None), ("mean", (5, 7))):
             made.append(sample(f"positive, {how}", (5, 7), {"reduction": how}, weight, (5, 7)))
@@ -358,9 +358,9 @@ def _bad_inputs(name: str, backward: bool) -> tuple[BadInput, ...]:
         bad("unknown option", ArgumentError, x, x, power=2),
     ]
     if row.option:
-        made.append(bad("option's type", DTypeError, x, x, **{row.option: "1"}))
+        made.append(bad("option's type", DTypeError, x, x, **{str(row.option): "1"}))
     if row.least == 0:
-        made.append(bad("option 0", ArgumentError, x, x, **{row.option: 0}))
+        made.append(bad("option 0", ArgumentError, x, x, **{str(row.option): 0}))
     if row.inputs is _unit:
         made.append(bad("outside 0 to 1", ArgumentError, x + 1.5, x))
         made.append(bad("NaN", ArgumentError, x * np.float32(np.nan), x))

@@ -1,4 +1,4 @@
-"""log-softmax along one dim."""
+"""softmax and log-softmax along one dim."""
 
 from __future__ import annotations
 
@@ -51,10 +51,20 @@ def _samples(count: int) -> tuple[Sample, ...]:
     )
 
 
-def _log_softmax_shape(x: Any, dim: Any) -> Plan:
+_BAD = (
+    BadInput("dim", lambda: ((_f32(3, 4),), {"dim": 2}), IndexRangeError),
+    BadInput("float dim", lambda: ((_f32(3, 4),), {"dim": 1.0}), DTypeError),
+    BadInput("two dims", lambda: ((_f32(3, 4),), {"dim": (0, 1)}), DTypeError),
+    BadInput("ints", lambda: ((np.zeros(3, np.int64),), {"dim": 0}), DTypeError),
+    BadInput("complex", lambda: ((np.zeros(3, complex),), {"dim": 0}), DTypeError),
+    BadInput("not an array", lambda: (([1.0],), {"dim": 0}), DTypeError),
+)
+
+
+def _shape(name: str, x: Any, dim: Any) -> Plan:
     if not is_float(x.dtype):
-        raise DTypeError(f"log_softmax: x has dtype {x.dtype}, want a float; cast it first")
-    d = normalize_dim("log_softmax", dim, x.ndim)
+        raise DTypeError(f"{name}: x has dtype {x.dtype}, want a float; cast it first")
+    d = normalize_dim(name, dim, x.ndim)
     return Plan((Out(x.shape, x.dtype, is_channels_last(x)),), (x,), {"dim": d})
 
 
@@ -70,7 +80,7 @@ log_softmax = op(
     name="log_softmax",
     family="softmax",
     signature="x; dim -> y",
-    shape=_log_softmax_shape,
+    shape=lambda x, dim: _shape("log_softmax", x, dim),
     reference=reference.log_softmax,
     vjp=lambda saved, g: (log_softmax_backward(g, saved.y, dim=saved.options["dim"]),),
     saves=("y",),
@@ -78,19 +88,18 @@ log_softmax = op(
     terms=_terms,
     bound=bounded(log_softmax_bounded),
     samples=_samples(1),
-    bad_inputs=(
-        BadInput("dim", lambda: ((_f32(3, 4),), {"dim": 2}), IndexRangeError),
-        BadInput("float dim", lambda: ((_f32(3, 4),), {"dim": 1.0}), DTypeError),
-        BadInput("two dims", lambda: ((_f32(3, 4),), {"dim": (0, 1)}), DTypeError),
-        BadInput("ints", lambda: ((np.zeros(3, np.int64),), {"dim": 0}), DTypeError),
-        BadInput("complex", lambda: ((np.zeros(3, complex),), {"dim": 0}), DTypeError),
-        BadInput("not an array", lambda: (([1.0],), {"dim": 0}), DTypeError),
-    ),
+    bad_inputs=_BAD,
 )
 
 
-def _backward_shape(g: Any, y: Any, dim: Any) -> Plan:
-    name = "log_softmax_backward"
+_BAD_BACKWARD = (
+    BadInput("shapes", lambda: ((_f32(3, 4), _f32(3)), {"dim": 0}), ShapeError),
+    BadInput("dim", lambda: ((_f32(3), _f32(3)), {"dim": 1}), IndexRangeError),
+    BadInput("ints", lambda: ((np.zeros(3, int), np.zeros(3, int)), {"dim": 0}), DTypeError),
+)
+
+
+def _backward_shape(name: str, g: Any, y: Any, dim: Any) -> Plan:
     if g.shape != y.shape:
         raise ShapeError(f"{name}: g has shape {g.shape}, want that of y, {y.shape}")
     dtype = result_type(g, y)
@@ -115,7 +124,7 @@ log_softmax_backward: OpSpec = op(
     name="log_softmax_backward",
     family="softmax",
     signature="g, y; dim -> dx",
-    shape=_backward_shape,
+    shape=lambda g, y, dim: _backward_shape("log_softmax_backward", g, y, dim),
     reference=reference.log_softmax_backward,
     vjp=_backward_vjp,
     saves=("g", "y"),
@@ -124,9 +133,60 @@ log_softmax_backward: OpSpec = op(
     # e^y overflows only where y is no log-probability, and Σg may then be 0.
     bound=bounded(lambda g, y, dim: g - y.exp().in_range() * g.sum(dim, keepdims=True)),
     samples=_samples(2),
-    bad_inputs=(
-        BadInput("shapes", lambda: ((_f32(3, 4), _f32(3)), {"dim": 0}), ShapeError),
-        BadInput("dim", lambda: ((_f32(3), _f32(3)), {"dim": 1}), IndexRangeError),
-        BadInput("ints", lambda: ((np.zeros(3, int), np.zeros(3, int)), {"dim": 0}), DTypeError),
-    ),
+    bad_inputs=_BAD_BACKWARD,
+)
+
+
+# --- softmax -----------------------------------------------------------------------------------
+
+
+def softmax_bounded(x: Any, dim: int) -> Any:
+    """e^(x − m) times the reciprocal of its sum, as the kernels do it."""
+    if x.value.size == 0:
+        return x
+    e = (x - x.max(dim, keepdims=True)).exp()
+    total = e.sum(dim, keepdims=True)
+    return e * (x.exactly(np.ones_like(total.value)) / total)
+
+
+softmax = op(
+    name="softmax",
+    family="softmax",
+    signature="x; dim -> y",
+    shape=lambda x, dim: _shape("softmax", x, dim),
+    reference=reference.softmax,
+    vjp=lambda saved, g: (softmax_backward(g, saved.y, dim=saved.options["dim"]),),
+    saves=("y",),
+    cost=_cost,
+    terms=_terms,
+    bound=bounded(softmax_bounded),
+    samples=_samples(1),
+    bad_inputs=_BAD,
+)
+
+
+def _softmax_backward_vjp(saved: Any, v: Any) -> tuple[Any, ...]:
+    """For dx = y·(g − Σ g·y): dg = y·(v − Σ v·y), dy = v·(g − Σ g·y) − g·Σ v·y."""
+    dim, y, g = saved.options["dim"], saved.y, saved.g
+    along = sum(mul(v, y), dim=dim, keepdim=True)
+    dg = mul(y, sub(v, along)) if saved.needs[0] else None
+    if not saved.needs[1]:
+        return dg, None
+    shifted = sub(g, sum(mul(g, y), dim=dim, keepdim=True))
+    return dg, sub(mul(v, shifted), mul(g, along))
+
+
+softmax_backward: OpSpec = op(
+    name="softmax_backward",
+    family="softmax",
+    signature="g, y; dim -> dx",
+    shape=lambda g, y, dim: _backward_shape("softmax_backward", g, y, dim),
+    reference=reference.softmax_backward,
+    vjp=_softmax_backward_vjp,
+    saves=("g", "y"),
+    cost=_cost,
+    terms=_terms,
+    bound=bounded(lambda g, y, dim: y * (g - (g * y).sum(dim, keepdims=True))),
+    samples=_samples(2),
+    bad_inputs=_BAD_BACKWARD,
 )

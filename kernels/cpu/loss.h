@@ -28,6 +28,8 @@ struct LossStrip {
 struct LossKernels {  // float, double
   void (*cross_entropy[2])(const LossStrip&);
   void (*cross_entropy_backward[2])(const LossStrip&);
+  void (*nll_loss[2])(const LossStrip&);
+  void (*nll_loss_backward[2])(const LossStrip&);
 };
 }  // namespace fd
 FD_DECLARE_TABLE(LossKernels, loss)

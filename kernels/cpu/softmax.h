@@ -1,4 +1,4 @@
-// The table of log_softmax and its gradient.
+// The table of softmax, log_softmax and their gradients.
 #pragma once
 #include <cstdint>
 
@@ -8,7 +8,7 @@ namespace fd {
 // y[i, k, j] for i < count, k < n, j < m; strides in elements, of i and of k. The n are normalised
 // together. With m == 1 and the strides of k all 1 they are rows, otherwise columns of stride 1.
 struct SoftmaxStrip {
-  const void *x, *g;  // the gradient takes the output of log_softmax as x
+  const void *x, *g;  // a gradient takes the output as x
   void* y;
   int64_t count, n, m;
   int64_t xs, gs, ys;
@@ -18,6 +18,8 @@ struct SoftmaxStrip {
 struct SoftmaxKernels {  // float, double
   void (*log_softmax[2])(const SoftmaxStrip&);
   void (*log_softmax_backward[2])(const SoftmaxStrip&);
+  void (*softmax[2])(const SoftmaxStrip&);
+  void (*softmax_backward[2])(const SoftmaxStrip&);
 };
 }  // namespace fd
 FD_DECLARE_TABLE(SoftmaxKernels, softmax)

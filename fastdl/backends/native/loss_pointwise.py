@@ -1,4 +1,4 @@
-"""Losses of two arrays, element by element: csrc/loss_pointwise.cpp, kernels/cpu/loss_pointwise.inc.
+"""Losses of two arrays, element by element: csrc/ and kernels/cpu/loss_pointwise.
 
 One native entry serves all of them; a loop attaches it to each op under its name.
 """

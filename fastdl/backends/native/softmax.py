@@ -1,4 +1,4 @@
-"""log_softmax: csrc/softmax.cpp, kernels/cpu/softmax.inc."""
+"""softmax and log_softmax: csrc/softmax.cpp, kernels/cpu/softmax.inc."""
 
 from __future__ import annotations
 
@@ -27,3 +27,17 @@ def log_softmax_backward(
 ) -> Any:
     """From the gradient and the result of log_softmax."""
     return NotImplemented if more or unknown else _native.log_softmax_backward(g, y, dim, out)
+
+
+@kernel("softmax", backend="native", depth=class_depth, out=True, direct=True)
+def softmax(x: Any, *more: Any, dim: Any = None, out: Any = None, **unknown: Any) -> Any:
+    """Over any dim, any strides."""
+    return NotImplemented if more or unknown else _native.softmax(x, dim, out)
+
+
+@kernel("softmax_backward", backend="native", depth=class_depth, out=True, direct=True)
+def softmax_backward(
+    g: Any, y: Any = None, *more: Any, dim: Any = None, out: Any = None, **unknown: Any
+) -> Any:
+    """From the gradient and the result of softmax."""
+    return NotImplemented if more or unknown else _native.softmax_backward(g, y, dim, out)

@@ -39,7 +39,7 @@ def attach(
     def run(*arrays: np.ndarray, out: np.ndarray | None = None, **options: float) -> np.ndarray:
         if out is None:
             out = _result(arrays[1:] if gradient else arrays, arrays[0].dtype)
-        return apply(out, *arrays, *map(np.float64, options.values()))
+        return apply(out, *arrays, *map(np.asarray, options.values()))
 
 
 def attach_decision(name: str, dtypes: tuple[str, ...], function: Callable[..., Any]) -> None:

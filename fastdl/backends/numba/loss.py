@@ -1,4 +1,4 @@
-"""Cross-entropy and its gradient on x[outer, classes, inner], as in `backends/reference/loss.py`.
+"""Cross-entropy, nll_loss and their gradients on x[outer, classes, inner].
 
 Log-softmax first (`softmax.py`); then every position gathers its loss, in float64, from the few
 classes that its target gives a share q: q_c = w_c·((1 − s)·[c = t] + s/C), or with p_c for [c = t].
@@ -90,6 +90,17 @@ def _class_gradient(
 
 
 @jit
+def _nll_gradient(
+    first: int, last: int, target: Any, w: Any, ignored: int, scale: Any, dx: Any
+) -> None:
+    for i in range(first, last):
+        dx[i] = 0
+        for k in range(dx.shape[2]):
+            if target[i, k] != ignored:
+                dx[i, target[i, k], k] = -w[target[i, k]] * scale[i, k]
+
+
+@jit
 def _soft_gradient(
     first: int, last: int, target: Any, w: Any, s: float, scale: Any, dx: Any
 ) -> None:
@@ -129,6 +140,42 @@ class _Call:
         """An array of one element a position."""
         return dense(a, False).reshape(self.outer, self.inner)
 
+    def loss(
+        self, logs: np.ndarray, ignored: int, reduction: str, smoothing: float, dtype: np.dtype
+    ) -> np.ndarray:
+        """From log-probabilities in `thick` form: each loss, their sum or their mean."""
+        losses = np.empty((self.outer, self.inner))
+        divisor: Any = losses.size
+        if self.soft:
+            split(_soft_losses, self.outer, self.cost, logs, self.target, self.weight,
+                  smoothing, losses)  # fmt: skip
+        else:
+            weights = np.empty_like(losses)
+            split(_class_losses, self.outer, self.cost, logs, self.target, self.weight,
+                  ignored, smoothing, losses, weights)  # fmt: skip
+            divisor = _sum(weights)
+        y = empty(self.positions if reduction == "none" else (), dtype)
+        with np.errstate(all="ignore"):
+            if reduction == "none":
+                y[...] = losses.reshape(y.shape)
+            else:
+                y[...] = _sum(losses) / (divisor if reduction == "mean" else 1)
+        return y
+
+    def scale(self, g: np.ndarray, ignored: int, reduction: str) -> np.ndarray:
+        """The upstream gradient of each position, over the divisor of a mean."""
+        divisor: Any = 1
+        if reduction == "mean":
+            divisor = self.outer * self.inner
+            if not self.soft:
+                weights = np.append(self.weight, 0)[
+                    np.where(self.target == ignored, -1, self.target)
+                ]
+                divisor = _sum(weights.astype(np.float64))
+        with np.errstate(all="ignore"):
+            scale = g.astype(np.float64) / divisor
+        return self.thin(np.broadcast_to(scale, self.positions))
+
 
 def _sum(a: np.ndarray) -> np.float64:
     return np.float64(row_sum(a.reshape(-1), np.empty(64)))
@@ -143,23 +190,30 @@ def cross_entropy(
     call = _Call(x, target, weight)
     logs = np.empty_like(call.x)
     log_softmax_into(logs, call.x)
-    losses = np.empty((call.outer, call.inner))
-    divisor: Any = losses.size
-    if call.soft:
-        split(_soft_losses, call.outer, call.cost, logs, call.target, call.weight,
-              label_smoothing, losses)  # fmt: skip
-    else:
-        weights = np.empty_like(losses)
-        split(_class_losses, call.outer, call.cost, logs, call.target, call.weight,
-              ignore_index, label_smoothing, losses, weights)  # fmt: skip
-        divisor = _sum(weights)
-    y = empty(call.positions if reduction == "none" else (), x.dtype)
-    with np.errstate(all="ignore"):
-        if reduction == "none":
-            y[...] = losses.reshape(y.shape)
-        else:
-            y[...] = _sum(losses) / (divisor if reduction == "mean" else 1)
-    return y
+    return call.loss(logs, ignore_index, reduction, label_smoothing, x.dtype)
+
+
+@kernel("nll_loss", backend="numba", dtypes=("int64", *FLOATS))
+def nll_loss(
+    x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, *,
+    ignore_index: int, reduction: str,
+) -> np.ndarray:  # fmt: skip
+    """The same of log-probabilities."""
+    call = _Call(x, target, weight)
+    return call.loss(call.x, ignore_index, reduction, 0.0, x.dtype)
+
+
+@kernel("nll_loss_backward", backend="numba", dtypes=("int64", *FLOATS))
+def nll_loss_backward(
+    g: np.ndarray, x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, *,
+    ignore_index: int, reduction: str,
+) -> np.ndarray:  # fmt: skip
+    """−w_t g at each target, 0 elsewhere."""
+    call = _Call(x, target, weight)
+    dx = empty_like(x)
+    split(_nll_gradient, call.outer, call.cost, call.target, call.weight, ignore_index,
+          call.scale(g, ignore_index, reduction), call.thick(dx))  # fmt: skip
+    return dx
 
 
 @kernel("cross_entropy_backward", backend="numba", dtypes=("int64", *FLOATS))
@@ -169,15 +223,7 @@ def cross_entropy_backward(
 ) -> np.ndarray:  # fmt: skip
     """(softmax(x)·Σq − q)·g, over D for the mean."""
     call = _Call(x, target, weight)
-    divisor: Any = 1
-    if reduction == "mean":
-        divisor = call.outer * call.inner
-        if not call.soft:
-            weights = np.append(call.weight, 0)[np.where(target == ignore_index, -1, target)]
-            divisor = _sum(weights.astype(np.float64))
-    with np.errstate(all="ignore"):
-        scale = g.astype(np.float64) / divisor
-    scale = call.thin(np.broadcast_to(scale, call.positions))
+    scale = call.scale(g, ignore_index, reduction)
     dx = empty_like(x)
     view = call.thick(dx)
     log_softmax_into(view, call.x)

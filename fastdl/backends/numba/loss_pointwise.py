@@ -13,6 +13,7 @@ import numpy as np
 
 from ...core.memory import empty
 from ...spec import kernel
+from ..reference.loss_pointwise import LEAST_VARIANCE
 from ._jit import Elementwise, jit
 from ._layout import empty_like
 from ._math import exp, log, sigmoid
@@ -31,12 +32,12 @@ def _log_1_plus(z: Any) -> Any:
 
 @jit
 def _softplus(x: Any) -> Any:
-    return (x if x > 0 or x != x else 0.0) + _log_1_plus(exp(-abs(x)))
+    return (0.0 if x <= 0 else x) + _log_1_plus(exp(-abs(x)))
 
 
 @jit
 def _sign(x: Any) -> Any:
-    return x if x == 0 or x != x else (1.0 if x > 0 else -1.0)
+    return 1.0 if x > 0 else -1.0 if x < 0 else x
 
 
 @jit
@@ -104,7 +105,7 @@ def _bce(x, t, w, q, p, _):
 
 def _bce_slope(x, t, w, q, p, _):
     product = x * (1 - x)
-    return (x - t) / (1e-12 if product < 1e-12 else product) * w
+    return (x - t) / (LEAST_VARIANCE if product < LEAST_VARIANCE else product) * w
 
 
 def _bce_logits(x, t, w, q, p, _):

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+LEAST_VARIANCE = float(np.float32(1e-12))  # torch's, which is a float32 in float64 too
+
 
 class NumPy:
     """The functions that formulas use, on arrays of any float dtype."""
@@ -130,7 +132,7 @@ LOSSES = {
     "hinge_embedding_loss": Loss(_hinge_embedding, _hinge_embedding_slope),
     "binary_cross_entropy": Loss(
         _bce,
-        lambda m, x, t, p, q: (x - t) / m.at_least(x * (1 - x), 1e-12),
+        lambda m, x, t, p, q: (x - t) / m.at_least(x * (1 - x), LEAST_VARIANCE),
         lambda m, x, t, p, q: m.clamped_log(m.log1p(-x)) - m.clamped_log(m.log(x)),
     ),
     "binary_cross_entropy_with_logits": Loss(

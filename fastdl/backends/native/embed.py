@@ -1,0 +1,27 @@
+"""embedding and its gradient: csrc/embed.cpp, kernels/cpu/embed.inc."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import _native
+from ...spec import kernel
+
+_DTYPES = ("float32", "float64", "int64")
+
+
+@kernel("embedding", backend="native", dtypes=_DTYPES, out=True)
+def embedding(weight: Any, index: Any, *, out: Any = None, **options: Any) -> Any:
+    """Rows copied."""
+    return _native.embedding(weight, index, out)
+
+
+@kernel("embedding_backward", backend="native", dtypes=_DTYPES, out=True)
+def embedding_backward(
+    g: Any, index: Any, *, num_embeddings: int, padding_idx: int, scale_grad_by_freq: bool,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """Every row adds up its own gradients, in the order of the index."""
+    return _native.embedding_backward(
+        g, index, num_embeddings, padding_idx, scale_grad_by_freq, out
+    )

@@ -1,0 +1,211 @@
+"""Normalisations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import ArgumentError, ShapeError
+from ..core.shapes import as_float, as_int, normalize_dim
+from ..ops import norm as rows
+from ..ops import norm_batch as ops
+from ..ops.elementwise import add, div, mul
+from ..ops.elementwise_math import maximum, pow, sqrt
+from ..ops.pool import avg_pool2d
+from ..ops.reduce import amax, sum
+from ..ops.shape import cat, reshape
+from ..spec import OPS
+from ..tensor import Tensor
+from ._face import shape_of
+
+__all__ = [
+    "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
+    "local_response_norm", "normalize", "rms_norm",
+]  # fmt: skip
+
+_abs = OPS["abs"]
+
+
+def layer_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    *, out: Any = None,
+) -> Any:  # fmt: skip
+    """(input − mean) / √(variance + eps) · weight + bias, moments over the last dims.
+
+    `normalized_shape` is the shape of those dims, of weight and of bias. Raises ShapeError if they
+    do not fit. As torch.nn.functional.layer_norm.
+    """
+    return rows.layer_norm(input, weight, bias, out=out, normalized_shape=normalized_shape, eps=eps)
+
+
+def rms_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None,
+    *, out: Any = None,
+) -> Any:  # fmt: skip
+    """input / √(mean(input²) + eps) · weight over the last dims; eps is the dtype's unless given.
+
+    As torch.nn.functional.rms_norm.
+    """
+    return rows.rms_norm(input, weight, out=out, normalized_shape=normalized_shape, eps=eps)
+
+
+def group_norm(
+    input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    *, out: Any = None,
+) -> Any:  # fmt: skip
+    """Layer norm of the channels of each of `num_groups` groups of input[N, C, ...].
+
+    weight and bias are [C]. Raises ArgumentError unless num_groups divides C. As
+    torch.nn.functional.group_norm.
+    """
+    return ops.group_norm(input, weight, bias, out=out, num_groups=num_groups, eps=eps)
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """(input − mean) / √(variance + eps) · weight + bias for each channel of input[N, C, ...].
+
+    In training the moments are those of the batch, and running_mean and running_var (None, or [C])
+    are moved towards them by `momentum`, in place, the variance by the unbiased one. Otherwise the
+    running moments are used.
+
+    Raises ShapeError for sizes that do not fit, or in training for a single value per channel;
+    ArgumentError without running moments outside training. As torch.nn.functional.batch_norm.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ArgumentError("batch_norm: want running_mean and running_var outside training")
+        return ops.batch_norm_eval(input, running_mean, running_var, weight, bias, eps=eps)
+    shape = shape_of("batch_norm", input)
+    places = math.prod(shape) // max(shape[1], 1) if len(shape) > 1 else 0
+    if places == 1:
+        raise ShapeError(
+            f"batch_norm: input has shape {shape}, want more than 1 value per channel in training"
+        )
+    for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if running is not None and running.shape != shape[1:2]:
+            raise ShapeError(f"batch_norm: {name} has shape {running.shape}, want {shape[1:2]}")
+    y, mean, variance, _ = ops.batch_norm(input, weight, bias, eps=eps)
+    if places:
+        _move(running_mean, mean, momentum, 1.0)
+        _move(running_var, variance, momentum, places / (places - 1))
+    return y
+
+
+def _move(running: Any, batch: Any, momentum: float, factor: float) -> None:
+    if running is None:
+        return
+    target = running._written() if isinstance(running, Tensor) else running
+    value = batch._array if isinstance(batch, Tensor) else batch
+    target *= 1 - momentum
+    target += (momentum * factor) * value
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Batch norm of every sample of input[N, C, ...] for itself; running moments are their mean.
+
+    Raises ShapeError for sizes that do not fit, or a single value per channel, ArgumentError
+    without running moments where they are to be used. As torch.nn.functional.instance_norm.
+    """
+    shape = shape_of("instance_norm", input)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ArgumentError("instance_norm: want running_mean and running_var")
+        return ops.batch_norm_eval(input, running_mean, running_var, weight, bias, eps=eps)
+    if len(shape) < 3 or math.prod(shape[2:]) == 1:
+        raise ShapeError(
+            f"instance_norm: input has shape {shape}, want more than 1 place of [N, C, ...]"
+        )
+    if running_mean is not None or running_var is not None:
+        flat = getattr(input, "_array", input).reshape(1, shape[0] * shape[1], -1)
+        _, mean, variance, _ = ops.batch_norm(flat, eps=eps)
+        if flat.size:
+            places = flat.shape[2]
+            for running, moment, factor in (
+                (running_mean, mean, 1.0),
+                (running_var, variance, places / (places - 1)),
+            ):
+                _move(running, moment.reshape(shape[:2]).mean(0), momentum, factor)
+    return ops.group_norm(input, weight, bias, num_groups=max(shape[1], 1), eps=eps)
+
+
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """input / (k + alpha · mean of input² over `size` channels around)^beta.
+
+    input is [N, C, ...] with at least 3 dims; channels beyond the ends count as 0. As
+    torch.nn.functional.local_response_norm (Krizhevsky et al., 2012).
+    """
+    name = "local_response_norm"
+    shape, window = shape_of(name, input), as_int(name, "size", size)
+    if len(shape) < 3:
+        raise ShapeError(f"{name}: input has shape {shape}, want at least 3 dims [N, C, ...]")
+    if window < 1:
+        raise ArgumentError(f"{name}: size: got {size}, want at least 1")
+    alpha, beta, k = (as_float(name, label, value)
+                      for label, value in (("alpha", alpha), ("beta", beta), ("k", k)))  # fmt: skip
+    if not math.prod(shape):
+        return mul(input, 1.0)
+    flat = reshape(input, shape=(shape[0], 1, shape[1], math.prod(shape[2:])))
+    before, after = (
+        np.zeros((shape[0], 1, n, flat.shape[3]), flat.dtype)
+        for n in (window // 2, (window - 1) // 2)
+    )
+    padded = cat(before, mul(flat, flat), after, dim=2)
+    mean = avg_pool2d(padded, kernel_size=(window, 1), stride=(1, 1))
+    return reshape(div(flat, pow(add(mul(mean, alpha), k), beta)), shape=shape)
+
+
+def normalize(
+    input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, *, out: Any = None
+) -> Any:
+    """input / max(‖input‖_p, eps) along dim.
+
+    Raises IndexRangeError for a dim out of range. As torch.nn.functional.normalize.
+    """
+    power, least = as_float("normalize", "p", p), as_float("normalize", "eps", eps)
+    return div(input, _norm(input, power, dim, least), out=out)
+
+
+def _norm(x: Any, p: float, dim: Any, least: float) -> Any:
+    """max(‖x‖_p, least): taken before the root, which has no slope at 0."""
+    if p == math.inf:
+        return maximum(amax(_abs(x), dim=dim, keepdim=True), least)
+    if p == 1:
+        return maximum(sum(_abs(x), dim=dim, keepdim=True), least)
+    if p == 2:
+        return sqrt(maximum(sum(mul(x, x), dim=dim, keepdim=True), least * least))
+    return pow(maximum(sum(pow(_abs(x), p), dim=dim, keepdim=True), least**p), 1 / p)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """Σ x1·x2 / (max(‖x1‖, eps)·max(‖x2‖, eps)) along dim, x1 and x2 broadcast.
+
+    Raises IndexRangeError for a dim out of range. As torch.nn.functional.cosine_similarity.
+    """
+    least = as_float("cosine_similarity", "eps", eps)
+    lengths = mul(_norm(x1, 2, dim, least), _norm(x2, 2, dim, least))
+    dots = sum(mul(x1, x2), dim=dim, keepdim=True)
+    quotient = div(dots, lengths)
+    d = normalize_dim("cosine_similarity", dim, len(quotient.shape))
+    return reshape(quotient, shape=(*quotient.shape[:d], *quotient.shape[d + 1 :]))
