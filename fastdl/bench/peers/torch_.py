@@ -29,9 +29,9 @@ def contestant(
         return None
     tensors = []
     for a in arrays:
-        if op != "copy" and isinstance(a, np.ndarray):  # its job is to change the format
-            a = np.ascontiguousarray(a)
         t = torch.from_numpy(a) if isinstance(a, np.ndarray) else a
+        if isinstance(t, torch.Tensor) and op != "copy":  # whose job is to change the format
+            t = t.contiguous()
         if name == "torch-nhwc" and isinstance(t, torch.Tensor) and t.ndim == 4:
             t = t.contiguous(memory_format=torch.channels_last)
         tensors.append(t)
