@@ -9,6 +9,8 @@ void bind_interpolate(py::module_& m);
 void bind_reduce(py::module_& m);
 void bind_reduce_scan(py::module_& m);
 void bind_loss(py::module_& m);
+void bind_loss_ctc(py::module_& m);
+void bind_loss_distance(py::module_& m);
 void bind_loss_pointwise(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
@@ -36,6 +38,8 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_reduce(m);
   fd::bind_reduce_scan(m);
   fd::bind_loss(m);
+  fd::bind_loss_ctc(m);
+  fd::bind_loss_distance(m);
   fd::bind_loss_pointwise(m);
   fd::bind_optim(m);
   fd::bind_softmax(m);
