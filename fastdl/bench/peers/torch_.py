@@ -82,7 +82,8 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return _image_function(torch, op, o)
     if op.endswith("_layer"):
         return _recurrent_function(torch, op, o)
-    return _volume_function(torch, op, o) or _shape_function(torch, op, o)
+    topics = (_volume_function, _shape_function, _norm_function, _network_function)
+    return next((found for topic in topics if (found := topic(torch, op, o))), None)
 
 
 def _shape_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
@@ -99,6 +100,65 @@ def _shape_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any
     if op == "total_norm":
         return lambda *x: torch.nn.utils.get_total_norm(x, **o)
     return None
+
+
+def _norm_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """Normalisations; the moments that torch keeps for backward are made outside the clock."""
+    functional, aten = torch.nn.functional, torch.ops.aten
+    shape, eps, groups = o.get("normalized_shape"), o.get("eps", 1e-5), o.get("num_groups", 1)
+    kept: list[Any] = []
+
+    def layer_backward(g: Any, x: Any, w: Any) -> Any:
+        kept[:] = kept or aten.native_layer_norm(x, shape, w, w, eps)[1:]
+        return aten.native_layer_norm_backward(g, x, shape, *kept, w, w, [True] * 3)
+
+    def group_backward(g: Any, x: Any, w: Any) -> Any:
+        sizes = x.shape[0], x.shape[1], x[0, 0].numel()
+        kept[:] = kept or aten.native_group_norm(x, w, w, *sizes, groups, eps)[1:]
+        return aten.native_group_norm_backward(g, x, *kept, w, *sizes, groups, [True] * 3)
+
+    def batch_backward(g: Any, x: Any, mean: Any, rstd: Any, w: Any) -> Any:
+        training = o.get("training", True)
+        return aten.native_batch_norm_backward(
+            g, x, w, mean, rstd, mean, rstd, training, eps, [True] * 3
+        )
+
+    found: dict[str, Callable[..., Any]] = {
+        "layer_norm": lambda x, w=None, b=None: functional.layer_norm(x, shape, w, b, eps),
+        "layer_norm_backward": layer_backward,
+        "rms_norm": lambda x, w=None: functional.rms_norm(x, shape, w, eps),
+        "group_norm": lambda x, w=None, b=None: functional.group_norm(x, groups, w, b, eps),
+        "group_norm_backward": group_backward,
+        "batch_norm": lambda x, w=None, b=None: functional.batch_norm(x, None, None, w, b, True),
+        "batch_norm_eval": lambda x, m, v, w=None, b=None: functional.batch_norm(x, m, v, w, b),
+        "batch_norm_backward": batch_backward,
+    }
+    return found.get(op)
+
+
+def _network_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """Softmax, attention, embedding, and random numbers (its own)."""
+    functional, aten = torch.nn.functional, torch.ops.aten
+    dim, rows, p = o.get("dim", -1), o.get("num_embeddings", 0), o.get("p", 0.0)
+    causal, scale = o.get("is_causal", False), o.get("scale")
+
+    def attention(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
+        return functional.scaled_dot_product_attention(q, k, v, mask, p, causal, scale=scale)
+
+    found: dict[str, Callable[..., Any]] = {
+        "softmax": lambda x: functional.softmax(x, dim),
+        "softmax_backward": lambda g, y: aten._softmax_backward_data(g, y, dim, y.dtype),
+        "embedding": lambda w, index: functional.embedding(index, w),
+        "embedding_backward": lambda g, index: aten.embedding_dense_backward(
+            g, index, rows, -1, False
+        ),
+        "scaled_dot_product_attention": attention,
+        "dropout": lambda x: functional.dropout(x, p),
+        "uniform": lambda x: torch.empty_like(x).uniform_(o["low"], o["high"]),
+        "normal": lambda x: torch.empty_like(x).normal_(o["mean"], o["std"]),
+        "bernoulli": torch.bernoulli,
+    }
+    return found.get(op)
 
 
 def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
