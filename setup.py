@@ -40,7 +40,7 @@ def write_units() -> dict[str, list[str]]:
     units = {}
     for source in sorted((ROOT / "kernels/cpu").glob("*.inc")):
         family = source.stem
-        if family in ("vec", "math", "logsumexp"):  # included by the others
+        if family in ("vec", "math", "logsumexp", "random_philox"):  # included by the others
             continue
         for isa, flags in ISA_FLAGS.items():
             if isa not in ONLY.get(family, ["baseline", "avx2", "avx512"]):

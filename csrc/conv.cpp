@@ -3,10 +3,12 @@
 #include "conv.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "array.h"
 #include "layout.h"
+#include "loops.h"
 #include "threads.h"
 
 namespace fd {
@@ -212,21 +214,34 @@ std::vector<Meeting> meeting(const Options& o, int i, int64_t kernel, int64_t re
   return all;
 }
 
-// One pixel of g a plane, and dx the taps it meets: a matrix product, whose columns are (c, r, s).
-// (As a convolution each of them would read R S pixels of which one is not padding.)
+// Is each image of `a` one run, in this order of its dimensions?
+bool images_dense(const Array& a, const int* order) {
+  int64_t stride = 1;
+  for (int i = 3; i >= 1; stride *= a.shape[order[i--]])
+    if (a.shape[order[i]] > 1 && a.stride[order[i]] != stride) return false;
+  return true;
+}
+
+// One pixel of g a plane, and dx the taps it meets: a matrix product, whose columns are a pixel's
+// numbers of dx in the order of memory. (As a convolution each of them would read R S pixels of
+// which one is not padding.)
 template <class T>
-bool input_grad_of_pixels(const Array& g, const Array& w, const T* bias, const Array& dx,
+bool input_grad_of_pixels(const Array& g, Array w, const T* bias, const Array& dx,
                           const Options& o) {
   const int64_t taps = w.shape[2] * w.shape[3];
   if (g.shape[2] != 1 || g.shape[3] != 1 || w.shape[0] == 0 || taps == 1) return false;
-  int64_t stride = 1;
-  for (int i = 3; i >= 1; stride *= dx.shape[i--]) {
-    const int64_t in_w = i == 1 ? dx.shape[1] / o.groups : dx.shape[i];
-    if (w.shape[i] != in_w || w.stride[i] != stride || dx.stride[i] != stride) return false;
-    if (i > 1 && (o.before[i - 2] || (o.dilation[i - 2] != 1 && w.shape[i] != 1))) return false;
+  for (int i = 0; i < 2; ++i) {
+    if (o.before[i] || (o.dilation[i] != 1 && w.shape[2 + i] != 1)) return false;
+    if (w.shape[2 + i] != dx.shape[2 + i]) return false;
   }
+  const bool last = !images_dense(dx, kChannelsFirst);
+  const int* const order = last ? kChannelsLast : kChannelsFirst;
+  if (!images_dense(dx, order) || (last && o.groups > 1)) return false;
+  std::optional<Scratch> packed;
+  if (!images_dense(w, order)) make_dense(w, order, packed);
   std::vector<T> each;
-  for (int64_t i = 0; bias && i < dx.shape[1] * taps; ++i) each.push_back(bias[i / taps]);
+  for (int64_t i = 0; bias && i < dx.shape[1] * taps; ++i)
+    each.push_back(bias[last ? i % dx.shape[1] : i / taps]);
   const Tap tap = {0, 0, 0};
   Conv<T> v = {};
   v.x = g.ptr<T>();

@@ -59,6 +59,7 @@ struct Planned : DepthPlan {
     }
     offset = offsets.data();
     row_sites = last ? v.Q : ceil_div(v.Q, N);
+    all_sites.reserve(static_cast<size_t>(block_rows * row_sites));
     for (int64_t p = 0; p < block_rows; ++p) {
       for (int64_t i = 0; i < row_sites; ++i) {
         const int64_t x = last ? i * v.stride_w * N : i * N;

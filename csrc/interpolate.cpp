@@ -65,17 +65,6 @@ bool read(py::handle table, DType dtype, Axis& axis) {
   return true;
 }
 
-// Is `a` dense in this order of its dimensions?
-bool is_dense(const Array& a, bool last) {
-  int64_t stride = 1;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    const int d = last ? kChannelsLast[i] : i;
-    if (a.shape[d] > 1 && a.stride[d] != stride) return false;
-    stride *= a.shape[d];
-  }
-  return true;
-}
-
 template <class T>
 struct Job {
   const T* x;

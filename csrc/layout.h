@@ -21,4 +21,15 @@ inline bool is_channels_last(const Array& a) {
 // The dimensions from outermost to innermost, for empty_ordered.
 inline constexpr int kChannelsFirst[4] = {0, 1, 2, 3};
 inline constexpr int kChannelsLast[4] = {0, 2, 3, 1};
+
+// Is `a` one run of memory in this format (NCHW order for any number of dimensions)?
+inline bool is_dense(const Array& a, bool channels_last) {
+  int64_t stride = 1;
+  for (int i = a.ndim - 1; i >= 0; --i) {
+    const int d = channels_last ? kChannelsLast[i] : i;
+    if (a.shape[d] > 1 && a.stride[d] != stride) return false;
+    stride *= a.shape[d];
+  }
+  return true;
+}
 }  // namespace fd

@@ -75,11 +75,16 @@ struct Call {
     } else {
       make_dense(target, place_order, packed_target);
       const int64_t* t = target.ptr<int64_t>();
+      const auto wrong = [&](int64_t i) {
+        return (t[i] != ignore_index) & (static_cast<uint64_t>(t[i]) >= uint64_t(classes));
+      };
+      bool any_wrong = false;  // without branches, so that it vectorises
       for (int64_t i = 0; i < places; ++i) {
-        if (t[i] == ignore_index) continue;
-        if (t[i] < 0 || t[i] >= classes) out_of_range(op, t[i], classes);
-        ++counted;
+        any_wrong |= wrong(i);
+        counted += t[i] != ignore_index;
       }
+      for (int64_t i = 0; any_wrong; ++i)
+        if (wrong(i)) out_of_range(op, t[i], classes);
     }
     if (x.size() > 0) make_inner_dense(x, order, packed_x);
     weights = static_cast<double>(classes);

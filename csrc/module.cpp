@@ -7,7 +7,10 @@ void bind_pool(py::module_& m);
 void bind_pool_adaptive(py::module_& m);
 void bind_interpolate(py::module_& m);
 void bind_reduce(py::module_& m);
+void bind_reduce_scan(py::module_& m);
 void bind_loss(py::module_& m);
+void bind_loss_ctc(py::module_& m);
+void bind_loss_distance(py::module_& m);
 void bind_loss_pointwise(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
@@ -33,7 +36,10 @@ PYBIND11_MODULE(_native, m) {
       "fastdl's native kernels. Every function takes arrays as they are and returns "
       "NotImplemented for what it does not take.";
   fd::bind_reduce(m);
+  fd::bind_reduce_scan(m);
   fd::bind_loss(m);
+  fd::bind_loss_ctc(m);
+  fd::bind_loss_distance(m);
   fd::bind_loss_pointwise(m);
   fd::bind_optim(m);
   fd::bind_softmax(m);

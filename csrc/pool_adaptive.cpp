@@ -3,6 +3,7 @@
 #include "../kernels/cpu/pool_adaptive.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "array.h"
 #include "isa.h"
@@ -29,15 +30,6 @@ const PoolLastOf<T>& transposes() {
 }
 
 bool is_float(const Array& a) { return a.dtype == DType::f32 || a.dtype == DType::f64; }
-bool is_dense(const Array& a, bool last) {
-  int64_t stride = 1;
-  for (int i = a.ndim - 1; i >= 0; --i) {
-    const int d = last ? kChannelsLast[i] : i;
-    if (a.shape[d] > 1 && a.stride[d] != stride) return false;
-    stride *= a.shape[d];
-  }
-  return true;
-}
 
 template <class T>
 void adaptive_max(const Array& x, const Array& y, const Array& index, bool last) {
@@ -102,25 +94,34 @@ py::object adaptive_max_pool2d(py::handle x_, bool last, py::handle y_, py::hand
 
 enum class Way { put, add, take };
 
+// False if a place is not within its plane.
 template <class T>
-void move(Way way, const Array& list, const Array& index, const Array& plane) {
+bool move(Way way, const Array& list, const Array& index, const Array& plane) {
   const PoolAdaptiveOf<T>& k = kernels<T>();
   const int64_t planes = list.shape[0], n = list.shape[1], size = plane.shape[1];
   const int64_t group = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(n + size, 1));
   const double cost = double(planes) * (double(n) + double(size) * 0.2);
+  std::atomic<bool> inside = true;
   parallel_for((planes + group - 1) / group, cost, [&](int64_t i) {
     for (int64_t p = i * group; p < std::min((i + 1) * group, planes); ++p) {
+      const int64_t* const places = index.ptr<int64_t>() + p * n;
+      uint64_t most = 0;
+      for (int64_t j = 0; j < n; ++j) most = std::max(most, static_cast<uint64_t>(places[j]));
+      if (n && most >= static_cast<uint64_t>(size)) {
+        inside = false;
+        return;
+      }
       T* const values = list.ptr<T>() + p * n;
       T* const to = plane.ptr<T>() + p * size;
-      const int64_t* const at = index.ptr<int64_t>() + p * n;
       if (way == Way::take) {
-        k.take(to, at, n, values);
+        k.take(to, places, n, values);
         continue;
       }
       std::fill_n(to, size, T(0));
-      (way == Way::put ? k.put : k.add)(values, at, n, to);
+      (way == Way::put ? k.put : k.add)(values, places, n, to);
     }
   });
+  return inside;
 }
 
 // values[planes, n] and index[planes, n] to or from plane[planes, size]; all dense, places in
@@ -137,18 +138,13 @@ py::object planes(Way way, py::handle values_, py::handle index_, py::handle pla
     return declined();
   const bool take = way == Way::take;
   if (!(take ? values : plane).writeable || may_overlap(values, plane)) return declined();
-  py::gil_scoped_release nogil;
-  const int64_t* const at = index.ptr<int64_t>();
-  for (int64_t i = 0; i < index.size(); ++i)
-    if (at[i] < 0 || at[i] >= plane.shape[1]) {
-      py::gil_scoped_acquire gil;
-      return declined();
-    }
-  if (values.dtype == DType::f32)
-    move<float>(way, values, index, plane);
-  else
-    move<double>(way, values, index, plane);
-  py::gil_scoped_acquire gil;
+  bool inside;
+  {
+    py::gil_scoped_release nogil;
+    inside = values.dtype == DType::f32 ? move<float>(way, values, index, plane)
+                                        : move<double>(way, values, index, plane);
+  }
+  if (!inside) return declined();
   return py::reinterpret_borrow<py::object>(take ? values_ : plane_);
 }
 py::object plane_put(py::handle values, py::handle index, py::handle plane) {

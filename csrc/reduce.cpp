@@ -1,4 +1,5 @@
-// Sum, mean, amax, max and argmax over any dimensions of an array of any strides.
+// Sum, mean, product, maximum, minimum and their places over any dimensions of an array of any
+// strides.
 //
 // The dimensions are put in the order of memory, merged, and reduced one at a time from the
 // innermost, each step over one axis (kernels/cpu/reduce.h) into a dense array, the last one into
@@ -132,8 +133,9 @@ void reduce_all(Kernel first, Kernel then, const char* x, int64_t x_item, Loops 
 }
 
 // Values and places along the one reduced loop.
-void argmax_axis(int dtype, const char* x, int64_t item, Loops loops, char* y, int64_t* index) {
-  const auto kernel = FD_TABLE(reduce).argmax[dtype];
+void argmax_axis(bool least, int dtype, const char* x, int64_t item, Loops loops, char* y,
+                 int64_t* index) {
+  const auto kernel = FD_TABLE(reduce).argmax[least][dtype];
   if (innermost_reduced(loops) < 0) loops.add({1, {1}, true});
   const Step step(loops, innermost_reduced(loops));
   const auto run = [&](char* values, int64_t* places) {
@@ -147,7 +149,7 @@ void argmax_axis(int dtype, const char* x, int64_t item, Loops loops, char* y, i
   const int64_t results = step.results();
   Scratch values(static_cast<size_t>(results * item)), places(static_cast<size_t>(results) * 8);
   run(values.as<char>(), places.as<int64_t>());
-  argmax_axis(dtype, values.as<char>(), item, step.after(), y, index);
+  argmax_axis(least, dtype, values.as<char>(), item, step.after(), y, index);
   const int64_t* inside = places.as<int64_t>();
   for (int64_t i = 0; i < results / step.blocks; ++i) {
     const int64_t b = index[i];
@@ -187,20 +189,24 @@ void fill(const Array& y, double value) {
   if (y.dtype == DType::i64) std::fill_n(y.ptr<int64_t>(), n, static_cast<int64_t>(value));
 }
 
-enum class What { sum, mean, max };
+// Which partial results a reduction combines its own by.
+Reduction after(Reduction what) { return what >= Reduction::sum_squares ? Reduction::sum : what; }
 
-py::object reduce_any(What what, py::handle x_object, py::handle dim, py::handle keep,
-                      py::handle out_object) {
+py::object reduce_any(Reduction what, bool mean, py::handle x_object, py::handle dim,
+                      py::handle keep, py::handle out_object) {
   Array x;
   uint32_t mask;
   bool keepdim;
   if (!view(x_object, x) || !parse_dims(dim, x.ndim, mask)) return declined();
   if (!parse_bool(keep, keepdim)) return declined();
   const bool floats = x.dtype == DType::f32 || x.dtype == DType::f64;
-  if (what == What::mean && !floats) return declined();
+  const bool selects = what == Reduction::max || what == Reduction::min;
+  const auto& table = FD_TABLE(reduce).reduce;
+  const auto kernel = table[static_cast<int>(what)][static_cast<int>(x.dtype)];
+  if (!kernel || (mean && !floats)) return declined();
   const int64_t n = terms(x, mask);
-  if (what == What::max && n == 0) return declined();
-  const DType dtype = what == What::max || floats ? x.dtype : DType::i64;
+  if (selects && n == 0) return declined();
+  const DType dtype = selects || floats ? x.dtype : DType::i64;
 
   char* data = x.ptr<char>();
   int order[kMaxDims];
@@ -210,35 +216,23 @@ py::object reduce_any(What what, py::handle x_object, py::handle dim, py::handle
   if (!out.make(out_object, dtype, kept.ndim, kept.shape, kept.order, {&x})) return declined();
   const Array& y = out.dense();
   if (n == 0) {
-    fill(y, what == What::mean ? std::numeric_limits<double>::quiet_NaN() : 0);
+    fill(y, mean ? std::numeric_limits<double>::quiet_NaN() : what == Reduction::product ? 1 : 0);
   } else if (y.size() > 0) {
     for (int d = 0; d < x.ndim; ++d)
       if ((mask >> d & 1) && x.stride[d] < 0) {  // any order does: walk it forwards
         data += (x.shape[d] - 1) * x.stride[d] * itemsize(x.dtype);
         x.stride[d] = -x.stride[d];
       }
-    const auto& table = FD_TABLE(reduce);
-    const auto& kernels = what == What::max ? table.max : table.sum;
-    reduce_all(kernels[static_cast<int>(x.dtype)], kernels[static_cast<int>(dtype)], data,
+    reduce_all(kernel, table[static_cast<int>(after(what))][static_cast<int>(dtype)], data,
                itemsize(x.dtype), make_loops({&x}, order, mask), y.ptr<char>(), itemsize(dtype),
-               what == What::mean ? static_cast<double>(n) : 1);
+               mean ? static_cast<double>(n) : 1);
   }
   return out.done();
 }
 
-py::object sum(py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
-  return reduce_any(What::sum, x, dim, keepdim, out);
-}
-py::object mean(py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
-  return reduce_any(What::mean, x, dim, keepdim, out);
-}
-py::object amax(py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
-  return reduce_any(What::max, x, dim, keepdim, out);
-}
-
 // Values and indices over one dimension; either output may be thrown away.
-bool argmax_dim(const Array& x, int axis, bool keepdim, py::handle values_out, py::handle index_out,
-                Output& values, Output& index) {
+bool argmax_dim(bool least, const Array& x, int axis, bool keepdim, py::handle values_out,
+                py::handle index_out, Output& values, Output& index) {
   int order[kMaxDims];
   memory_order(x, order);
   const uint32_t mask = x.ndim ? 1u << axis : 0;
@@ -249,13 +243,14 @@ bool argmax_dim(const Array& x, int axis, bool keepdim, py::handle values_out, p
                   {&x, &values.dense(), &values.array()}))
     return false;
   if (index.dense().size() > 0)
-    argmax_axis(static_cast<int>(x.dtype), x.ptr<char>(), itemsize(x.dtype),
+    argmax_axis(least, static_cast<int>(x.dtype), x.ptr<char>(), itemsize(x.dtype),
                 make_loops({&x}, order, mask), values.dense().ptr<char>(),
                 index.dense().ptr<int64_t>());
   return true;
 }
 
-py::object max(py::handle x_object, py::handle dim, py::handle keep, py::handle out) {
+py::object extreme(bool least, py::handle x_object, py::handle dim, py::handle keep,
+                   py::handle out) {
   Array x;
   int axis;
   bool keepdim;
@@ -267,11 +262,12 @@ py::object max(py::handle x_object, py::handle dim, py::handle keep, py::handle 
     for (int i = 0; i < 2; ++i) outs[i] = PyTuple_GET_ITEM(out.ptr(), i);
   }
   Output values, index;
-  if (!argmax_dim(x, axis, keepdim, outs[0], outs[1], values, index)) return declined();
+  if (!argmax_dim(least, x, axis, keepdim, outs[0], outs[1], values, index)) return declined();
   return py::make_tuple(values.done(), index.done());
 }
 
-py::object argmax(py::handle x_object, py::handle dim, py::handle keep, py::handle out) {
+py::object argmax(bool least, py::handle x_object, py::handle dim, py::handle keep,
+                  py::handle out) {
   Array x;
   bool keepdim;
   if (!view(x_object, x) || x.dtype == DType::b8 || !parse_bool(keep, keepdim)) return declined();
@@ -279,7 +275,7 @@ py::object argmax(py::handle x_object, py::handle dim, py::handle keep, py::hand
   int axis;
   if (!dim.is_none()) {
     if (!parse_dim(dim, x.ndim, axis)) return declined();
-    if (!argmax_dim(x, axis, keepdim, py::none(), out, values, index)) return declined();
+    if (!argmax_dim(least, x, axis, keepdim, py::none(), out, values, index)) return declined();
     return index.done();
   }
   if (x.size() == 0) return declined();
@@ -295,13 +291,13 @@ py::object argmax(py::handle x_object, py::handle dim, py::handle keep, py::hand
   if (loops.count) loops.loop[loops.count - 1].reduced = true;
   const int dtype = static_cast<int>(x.dtype);
   Scratch best(static_cast<size_t>(runs * item)), places(static_cast<size_t>(runs) * 8);
-  argmax_axis(dtype, x.ptr<char>(), item, loops, best.as<char>(), places.as<int64_t>());
+  argmax_axis(least, dtype, x.ptr<char>(), item, loops, best.as<char>(), places.as<int64_t>());
   Loops over;
   over.add({runs, {1}, true});
   over.merge();
   int64_t run;
   char value[8];
-  argmax_axis(dtype, best.as<char>(), item, over, value, &run);
+  argmax_axis(least, dtype, best.as<char>(), item, over, value, &run);
   *index.dense().ptr<int64_t>() = run * n + places.as<int64_t>()[run];
   return index.done();
 }
@@ -312,7 +308,8 @@ void sum_dense(DType dtype, const void* x, int64_t n, void* y, double divisor) {
   Loops loops;
   loops.add({n, {1}, true});
   loops.merge();
-  const Kernel kernel = FD_TABLE(reduce).sum[static_cast<int>(dtype)];
+  const Kernel kernel =
+      FD_TABLE(reduce).reduce[static_cast<int>(Reduction::sum)][static_cast<int>(dtype)];
   reduce_all(kernel, kernel, static_cast<const char*>(x), itemsize(dtype), loops,
              static_cast<char*>(y), itemsize(dtype), divisor);
 }
@@ -322,10 +319,27 @@ void bind_reduce(py::module_& m) {
     m.def(name, function, py::arg("x"), py::arg("dim") = py::none(), py::arg("keepdim") = false,
           py::arg("out") = py::none());
   };
-  define("sum", sum);
-  define("mean", mean);
-  define("amax", amax);
-  define("max", max);
-  define("argmax", argmax);
+  const auto define_reduction = [&](const char* name, Reduction what, bool mean) {
+    define(name, [=](py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
+      return reduce_any(what, mean, x, dim, keepdim, out);
+    });
+  };
+  define_reduction("sum", Reduction::sum, false);
+  define_reduction("mean", Reduction::sum, true);
+  define_reduction("prod", Reduction::product, false);
+  define_reduction("amax", Reduction::max, false);
+  define_reduction("amin", Reduction::min, false);
+  define_reduction("sum_squares", Reduction::sum_squares, false);
+  define_reduction("sum_abs", Reduction::sum_abs, false);
+  for (const bool least : {false, true}) {
+    define(least ? "min" : "max",
+           [=](py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
+             return extreme(least, x, dim, keepdim, out);
+           });
+    define(least ? "argmin" : "argmax",
+           [=](py::handle x, py::handle dim, py::handle keepdim, py::handle out) {
+             return argmax(least, x, dim, keepdim, out);
+           });
+  }
 }
 }  // namespace fd

@@ -66,12 +66,13 @@ py::object cat(const py::args& tensors, py::handle dim, py::handle out) {
 py::object triangle(py::handle x_object, int64_t diagonal, bool lower, py::handle out) {
   Array x, y;
   if (!view(x_object, x) || x.ndim < 2) return declined();
-  py::object result = make_output(nullptr, 0, x.dtype, x.ndim, x.shape, out, y);
-  if (!result || (!out.is_none() && may_overlap(x, y))) return declined();
+  // `out` may be x itself; a new one is in C order, whatever that of x is.
+  py::object result = make_output(&x, out.is_none() ? 0 : 1, x.dtype, x.ndim, x.shape, out, y);
+  if (!result) return declined();
   if (y.size() == 0) return result;
   const int64_t columns = y.shape[y.ndim - 1], rows = y.shape[y.ndim - 2];
   const int64_t item = itemsize(y.dtype), step = y.stride[y.ndim - 1];
-  copy_part(x, y, y.size() * item);
+  if (y.data != x.data) copy_part(x, y, y.size() * item);
   Loops loops;
   for (int d = 0; d < y.ndim - 1; ++d) loops.add({y.shape[d], {y.stride[d]}, false});
   const int64_t total = loops.size(), group = std::max<int64_t>(1, (1 << 14) / columns);

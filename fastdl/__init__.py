@@ -33,7 +33,7 @@ from .core.config import (
 from .core.devices import Device as device
 from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_type, uint8
 from .core.memory import empty_cache
-from .core.random import manual_seed
+from .core.random import Generator, default_generator, manual_seed
 from .creation import *
 from .dispatch import explain
 from .fit import fit

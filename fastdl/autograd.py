@@ -333,8 +333,8 @@ def backward(
             if edge is not None and edge[0] in pending:
                 found[i] = pending[edge[0]][0]
         return [found.get(i) for i in range(len(wanted))]
-    for leaf, slots in pending.items():
-        leaf.accumulate(slots[0], create_graph)
+    for leaf in list(pending):
+        leaf.accumulate(pending.pop(leaf), create_graph)
     return []
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import autograd, in_place
-from .core import devices
+from .core import devices, memory
 from .core.dtypes import as_dtype, is_float
 from .core.errors import (
     ArgumentError,
@@ -17,6 +17,7 @@ from .core.errors import (
     ShapeError,
     UnsupportedError,
 )
+from .core.shapes import is_channels_last
 from .spec import OPS
 
 _OFF_TAPE = -1  # the view version of what `detach` made: no history, so none that can grow stale
@@ -119,16 +120,22 @@ class Tensor:
             return self._grad_fn
         return (self, 0) if self._requires_grad else None
 
-    def accumulate(self, gradient: Any, create_graph: bool) -> None:
-        """Adds a gradient to `.grad`, in the memory format of the tensor's own array."""
-        g = gradient if isinstance(gradient, Tensor) else Tensor._wrap(gradient)
+    def accumulate(self, slots: list[Any], create_graph: bool) -> None:
+        """Adds the gradient in slots[0] to `.grad`, in the memory format of the tensor's own array.
+
+        It may be the caller's own array, or on its way to another leaf too; where `slots` is all
+        that holds it, it becomes `.grad` as it is.
+        """
+        if create_graph:
+            g = slots[0] if isinstance(slots[0], Tensor) else Tensor._wrap(slots[0])
+            self.grad = g if self.grad is None else self.grad + g
+            return
+        if isinstance(slots[0], Tensor):
+            slots[0] = slots[0]._array
         if self.grad is None:
-            # An upstream gradient may be the caller's own array, or shared by two leaves.
-            self.grad = g if create_graph else Tensor._wrap(np.array(g._array, order="K"))
-        elif create_graph:
-            self.grad = self.grad + g
+            self.grad = Tensor._wrap(memory.own(slots, is_channels_last(self._array)))
         else:
-            self.grad = Tensor._wrap(OPS["add"](self.grad._array, g._array))
+            self.grad = Tensor._wrap(OPS["add"](self.grad._array, slots[0]))
 
     def _check_fresh(self, op: str) -> None:
         """UnsupportedError for a view whose history is not that of what its storage holds now."""
@@ -524,8 +531,6 @@ class Tensor:
 
     def contiguous(self, memory_format: str | None = None) -> Tensor:
         """C-contiguous, or NHWC for memory_format='channels_last'; self if it is so already."""
-        from .core.shapes import is_channels_last
-
         last = memory_format == "channels_last"
         if memory_format not in (None, "contiguous_format", "channels_last"):
             raise ArgumentError(

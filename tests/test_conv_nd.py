@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 import torch
 from agreement import CONFIGS, close
 from derivatives import check_second
+from own_memory import run_guarded
 from product_agreement import FLOATS, check_products, draw, pick
 
 import fastdl
@@ -103,6 +104,24 @@ def test_second_derivatives_of_conv_transpose2d(options):
     check_second("conv_transpose2d", [x, w], **options)
 
 
+@pytest.mark.parametrize("seed", range(2 * CONFIGS))
+def test_unfold_and_fold(seed):
+    rng = np.random.default_rng([seed, 13])
+    options = {
+        "kernel_size": numbers(rng, 2, 1, 4),
+        "dilation": numbers(rng, 2, 1, 3),
+        "padding": numbers(rng, 2, 0, 4),
+        "stride": numbers(rng, 2, 1, 4),
+    }
+    size = tuple(map(int, rng.integers(1, 9, 2)))
+    shape = (pick(rng, 1, 2), int(rng.integers(1, 5)), *size)
+    x = draw(rng, shape[rng.random() < 0.2 :], pick(rng, *FLOATS), bool(rng.integers(2)))
+    if check_products(F.unfold, TF.unfold, [x], **options) is None:
+        return
+    columns = draw(rng, F.unfold(x, **options).shape, x.dtype.name)
+    check_products(F.fold, TF.fold, [columns], output_size=size, **options)
+
+
 def test_infinite_weights_meet_no_padding():
     """0 · inf of a padding that is no term must not make NaN."""
     w = np.ones((1, 1, 2, 2), np.float32)
@@ -142,3 +161,9 @@ def test_large_volumes_are_cut_into_blocks(monkeypatch):
     monkeypatch.setattr(volumes, "BLOCK", 1)
     for got, want in zip(run(), whole, strict=True):
         close(got, want, 2.0**-40)
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", ["conv_transpose2d", "conv3d", "unfold"])
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)

@@ -46,6 +46,8 @@ LAYERS = [
     ("PixelShuffle", (2,), {}, (2, 8, 4, 5)),
     ("PixelUnshuffle", (2,), {}, (2, 3, 4, 6)),
     ("ChannelShuffle", (2,), {}, (2, 6, 4, 3)),
+    ("Unfold", ((2, 3),), {"padding": 1, "stride": 2}, (2, 3, 5, 6)),
+    ("Fold", ((5, 6), (2, 3)), {"padding": 1, "stride": 2}, (2, 12, 9)),
     ("ConstantPad1d", (2, 1.5), {}, (2, 3, 4)),
     ("ConstantPad3d", ((1, 0, 2, 1, 0, 1), 1.5), {}, (2, 3, 2, 3, 4)),
     ("ZeroPad1d", (1,), {}, (2, 3, 4)),

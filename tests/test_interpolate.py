@@ -17,6 +17,7 @@ pytest.importorskip("torch")
 import torch
 from agreement import CONFIGS
 from derivatives import check_second
+from own_memory import run_guarded
 from product_agreement import FLOATS, UNIT, draw, ours, pick, same, theirs
 
 import fastdl
@@ -129,3 +130,9 @@ def test_rearrangements_of_channels(seed):
 def test_refused(options):
     with pytest.raises(fastdl.errors.FastdlError):
         F.interpolate(np.ones((1, 2, 5, 5)), **options)
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", ["interpolate", "interpolate_backward"])
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)

@@ -7,12 +7,15 @@ pytest.importorskip("torch")
 
 import torch
 from agreement import CONFIGS, check_gradients
+from own_memory import run_guarded
 from product_agreement import FLOATS, check_products, draw, ours, pick, same, theirs
 
 import fastdl
 import fastdl.functional as F
 
 TF = torch.nn.functional
+POOLS = ["adaptive_max_pool2d", "adaptive_max_pool2d_backward", "max_unpool2d",
+         "max_unpool2d_backward"]  # fmt: skip
 
 
 def numbers(rng, axes, low, high):
@@ -199,3 +202,9 @@ def test_refused():
     ):
         with pytest.raises(fastdl.errors.FastdlError):
             call()
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", POOLS)
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)

@@ -7,6 +7,7 @@ pytest.importorskip("torch")
 
 import torch
 from agreement import CONFIGS
+from own_memory import run_guarded
 from product_agreement import FLOATS, check_products, draw, ours, pick, same, theirs
 
 import fastdl
@@ -82,3 +83,9 @@ def test_refused(pads, mode):
         F.pad(np.ones((2, 3, 5, 5)), pads, mode)
     with pytest.raises(fastdl.errors.FastdlError, match="value"):
         F.pad(np.ones((2, 3, 5, 5)), (1, 1, 1, 1), "reflect", 1.0)
+
+
+@pytest.mark.parametrize("mode", ["guard_end", "guard_start"])
+@pytest.mark.parametrize("name", ["pad", "pad_backward"])
+def test_touches_only_its_own_memory(name, mode):
+    run_guarded(name, mode)

@@ -9,6 +9,8 @@ import pytest
 import fastdl
 import fastdl.functional as F
 from fastdl import Tensor, dispatch, errors
+from fastdl.core import memory
+from fastdl.core.shapes import is_channels_last
 from fastdl.tensor import Parameter
 
 
@@ -47,6 +49,45 @@ def test_gradients_add_up():
     (x * x).sum().backward()
     (x * x).sum().backward()
     assert np.array_equal(x.grad.numpy(), 4 * x.detach().numpy())
+
+
+def memories(*tensors):
+    return {t._array.__array_interface__["data"][0] for t in tensors}
+
+
+def test_gradients_of_leaves_share_no_memory():
+    a, b = leaf(64, 64), leaf(64, 64, seed=1)
+    upstream = F.add(a.detach(), b.detach())  # an array of the allocator, in our own hands
+    held = upstream._array
+    kept = held.copy()
+    F.add(a, b).backward(upstream)  # all three gradients are one array
+    assert len(memories(a.grad, b.grad, upstream)) == 3
+    a.grad._array[...] = 0
+    assert (b.grad.numpy() == kept).all() and (held == kept).all()
+    c = leaf(64, 64)
+    c.backward(held)
+    assert c.grad._array is not held
+
+
+def test_a_gradient_nobody_else_holds_is_not_copied():
+    def array():
+        return F.add(np.arange(48, dtype=np.float32).reshape(4, 3, 2, 2), 1)
+
+    mine = [array()]
+    address = mine[0].ctypes.data
+    assert memory.own(mine, False).ctypes.data == address
+    held, viewed, frozen = array(), array(), [array()]
+    view = viewed[1:]
+    frozen[0].flags.writeable = False
+    shared = [[held], [viewed], frozen, [np.zeros((4, 3, 2, 2), np.float32)], [view]]
+    del viewed
+    for holder in shared:
+        address = holder[0].ctypes.data
+        assert memory.own(holder, False).ctypes.data != address
+    address = mine[0].ctypes.data
+    nhwc = memory.own(mine, True)
+    assert nhwc.ctypes.data != address and is_channels_last(nhwc)
+    assert (nhwc == mine[0]).all()
 
 
 def test_one_tensor_used_twice():

@@ -224,6 +224,14 @@ class Bounded:
         """A library function of bounded slope."""
         return self._function(function(self.value), steepest * self.error)
 
+    def power(self, p: float) -> Bounded:
+        """x^p of x ≥ 0: an error moves it no further than the power of either end."""
+        value = np.power(self.value, p)
+        above = np.power(self.value + self.error, p) - value
+        below = value - np.power(np.maximum(self.value - self.error, 0), p)
+        carried = np.maximum(np.abs(above), np.abs(below))
+        return self._function(value, np.where(self.error > 0, carried, 0))
+
     def __abs__(self) -> Bounded:
         return replace(self, value=np.abs(self.value))
 

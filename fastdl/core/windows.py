@@ -32,6 +32,8 @@ def pair(op: str, name: str, value: Any, least: int) -> Pair:
 
 def numbers(op: str, name: str, value: Any, least: int, axes: int) -> tuple[int, ...]:
     """An option for `axes` dimensions, given as an int, or as a sequence of one or so many."""
+    if type(value) is int and least <= value < LIMIT:
+        return (value,) * axes
     given = as_ints(op, name, value)
     if len(given) not in (1, axes):
         wanted = {1: "an int", 2: "an int or a pair of ints"}.get(axes, f"an int or {axes} ints")
@@ -113,6 +115,26 @@ def conv_size(
             )
         lengths.append((padded - extent) // s + 1)
     return tuple(lengths)
+
+
+def fold_size(
+    op: str, size: Pair, kernel_size: Pair, dilation: Pair, padding: Pair, stride: Pair
+) -> Pair:
+    """Rows and columns of windows in an image of this size; ShapeError if none fits."""
+    sides = tuple((p, p) for p in padding)
+    rows, columns = conv_size(
+        op, size, kernel_size, stride=stride, padding=sides, dilation=dilation
+    )
+    return rows, columns
+
+
+def met(size: int, windows: int, *, tap: int, dilation: int, padding: int, stride: int) -> Any:
+    """Along one axis, which windows' tap lies inside the image, as a slice, and where there."""
+    shift = tap * dilation - padding  # of the first window
+    low = min(max(-(shift // stride), 0), windows)
+    high = max(min((size - 1 - shift) // stride + 1, windows), low)
+    first = low * stride + shift
+    return slice(low, high), slice(first, first + (high - low - 1) * stride + 1, stride)
 
 
 # --- pooling -----------------------------------------------------------------------------------

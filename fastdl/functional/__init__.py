@@ -17,12 +17,15 @@ What each op computes is written in `fastdl/backends/reference`, what it accepts
 
 from .attention import *
 from .conv import *
+from .conv_fold import *
 from .elementwise import *
 from .elementwise_activation import *
 from .elementwise_math import *
 from .embed import *
 from .interpolate import *
 from .loss import *
+from .loss_ctc import *
+from .loss_distance import *
 from .loss_pointwise import *
 from .matmul import *
 from .matmul_products import *
@@ -32,9 +35,11 @@ from .pool_adaptive import *
 from .pool_lp import *
 from .random import *
 from .reduce import *
+from .reduce_statistics import *
 from .rnn import *
 from .shape import *
 from .shape_index import *
+from .shape_join import *
 from .shape_pad import *
 from .shape_sort import *
 from .shape_view import *

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import ShapeError
+from ..core.errors import ShapeError, UnsupportedError
 from ..core.random import default_generator
 from ..ops import attention as ops
 from ..ops.shape import expand, reshape
 from ..tensor import Tensor
 from ._face import shape_of
+from .matmul import linear, matmul
+from .random import dropout
+from .softmax import softmax
 
-__all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
+__all__ = ["multi_head_attention", "multi_head_attention_forward", "scaled_dot_product_attention"]
 
 
 def scaled_dot_product_attention(
@@ -119,61 +122,76 @@ def multi_head_attention_forward(
     bias_k, bias_v, add_zero_attn and static_k, static_v are refused. As
     torch.nn.functional.multi_head_attention_forward.
     """
-    from . import linear, matmul, softmax
-    from .random import dropout as drop
 
     name = "multi_head_attention_forward"
     if any(a is not None for a in (bias_k, bias_v, static_k, static_v)) or add_zero_attn:
-        from ..core.errors import UnsupportedError
+        raise UnsupportedError(f"{name}: bias_k, bias_v, static_k, static_v and add_zero_attn")
+    if query.shape[-1] != embed_dim_to_check:
+        raise ShapeError(f"{name}: query has shape {query.shape}, want [..., {embed_dim_to_check}]")
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    return multi_head_attention(
+        query, key, value, num_heads, in_proj_weight, in_proj_bias, out_proj_weight, out_proj_bias,
+        dropout_p if training else 0.0, key_padding_mask=key_padding_mask,
+        need_weights=need_weights, attn_mask=attn_mask, average_attn_weights=average_attn_weights,
+        is_causal=is_causal, batch_first=False, separate=separate,
+    )  # fmt: skip
 
-        raise UnsupportedError(f"{name}: bias_k, bias_v, static_k, static_v, add_zero_attn")
+
+def multi_head_attention(
+    query: Any, key: Any, value: Any, num_heads: int, in_weight: Any, in_bias: Any, out_weight: Any,
+    out_bias: Any, dropout_p: float, *, key_padding_mask: Any, need_weights: bool, attn_mask: Any,
+    average_attn_weights: bool, is_causal: bool, batch_first: bool, separate: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """What torch.nn.MultiheadAttention computes, in the layout it is given: see there."""
+    name = "multi_head_attention"
+    same = query is key and key is value
     single = len(query.shape) == 2
     if single:
-        query, key, value = (a.reshape(a.shape[0], 1, a.shape[1]) for a in (query, key, value))
+        batch_first = True
+        query = query.reshape(1, *query.shape)
+        key, value = (query, query) if same else (a.reshape(1, *a.shape) for a in (key, value))
         if key_padding_mask is not None:
             key_padding_mask = key_padding_mask.reshape(1, *key_padding_mask.shape)
-    (n, batch, width), m = query.shape, key.shape[0]
-    if width != embed_dim_to_check:
-        raise ShapeError(f"{name}: query has width {width}, want {embed_dim_to_check}")
+    along = 1 if batch_first else 0
+    if {len(a.shape) for a in (query, key, value)} != {3}:
+        raise ShapeError(f"{name}: query has shape {query.shape}, want 2 or 3 dims, as key, value")
+    n, m, batch, width = (
+        query.shape[along],
+        key.shape[along],
+        query.shape[1 - along],
+        query.shape[2],
+    )
     if width % num_heads:
         raise ShapeError(f"{name}: {num_heads} heads do not divide the width {width}")
     size = width // num_heads
-    q, k, v = _projected(
-        query, key, value, in_proj_weight, in_proj_bias,
-        (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None,
-    )  # fmt: skip
+    order = (0, 2, 1, 3) if batch_first else (1, 2, 0, 3)  # -> [N, heads, length, size]
 
-    def heads(x: Any, length: int) -> Any:  # [length, N, E] -> [N, heads, length, size]
-        return x.reshape(length, batch, num_heads, size).permute(1, 2, 0, 3)
+    def heads(x: Any) -> Any:
+        return x.reshape(*x.shape[:2], num_heads, size).permute(*order)
 
-    q, k, v = heads(q, n), heads(k, m), heads(v, m)
-    dtype = query.dtype
-    mask = additive_mask(attn_mask, dtype)
-    if is_causal and (need_weights or key_padding_mask is not None or mask is None):
-        is_causal = mask is None
-    elif is_causal:
-        mask = None
+    q, k, v = map(heads, _projected(query, key, value, in_weight, in_bias, separate))
+    mask = additive_mask(attn_mask, query.dtype)
+    if is_causal and not need_weights and key_padding_mask is None:
+        mask = None  # the kernel knows it, and leaves out what it hides
+    elif is_causal and mask is None:
+        mask, is_causal = additive_mask(~np.tri(n, m, dtype=bool), query.dtype), False
+    else:
+        is_causal = False
     if mask is not None and len(mask.shape) == 3:
         mask = mask.reshape(batch, num_heads, n, m)
     if key_padding_mask is not None:
-        padding = additive_mask(key_padding_mask, dtype).reshape(batch, 1, 1, m)
-        mask = padding if mask is None else mask + padding
-    p = dropout_p if training else 0.0
+        padding = additive_mask(key_padding_mask, query.dtype).reshape(batch, 1, 1, m)
+        mask = padding if mask is None else padding + mask
     weights = None
     if need_weights:
         scores = matmul(q, k.permute(0, 1, 3, 2)) * (1 / math.sqrt(size))
-        if is_causal:
-            causal = np.where(np.tri(n, m, dtype=bool), 0.0, -np.inf).astype(dtype)
-            scores = scores + causal
-        if mask is not None:
-            scores = scores + mask
-        weights = drop(softmax(scores, -1), p, training)
+        weights = dropout(softmax(scores if mask is None else scores + mask, -1), dropout_p)
         y = matmul(weights, v)
+        weights = weights.mean(1) if average_attn_weights else weights
     else:
-        y = scaled_dot_product_attention(q, k, v, mask, p, is_causal)
-    y = linear(y.permute(2, 0, 1, 3).reshape(n, batch, width), out_proj_weight, out_proj_bias)
-    if need_weights and average_attn_weights:
-        weights = weights.mean(1)
+        y = scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal)
+    back = (0, 2, 1, 3) if batch_first else (2, 0, 1, 3)
+    y = linear(y.permute(*back).reshape(*query.shape[:2], width), out_weight, out_bias)
     if single:
         y = y.reshape(n, width)
         weights = None if weights is None else weights.reshape(*weights.shape[1:])
@@ -184,8 +202,6 @@ def _projected(
     query: Any, key: Any, value: Any, weight: Any, bias: Any, separate: Any
 ) -> tuple[Any, Any, Any]:
     """What queries, keys and values are made of: one product where they are the same."""
-    from . import linear
-
     width = query.shape[-1]
     if separate is None and query is key and key is value:
         joined = linear(query, weight, bias)

@@ -150,6 +150,12 @@ def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = No
     return ops.where(condition, input, other, out=out)
 
 
+@method(name="where")
+def _where_method(input: Any, condition: Any, other: Any) -> Any:
+    """The tensor where the bool `condition` holds, else `other`. As torch.Tensor.where."""
+    return ops.where(condition, input, other)
+
+
 @method(in_place="op")
 def relu(input: Any, inplace: bool = False, *, out: Any = None) -> Any:
     """max(input, 0), NaN kept. `inplace` overwrites the input. As torch.nn.functional.relu."""

@@ -182,11 +182,13 @@ def margin_ranking_loss(
     ranks = [len(shape_of(name, a)) for a in (input1, input2, target)]
     if len(set(ranks)) > 1:
         raise ShapeError(f"{name}: got arrays of {ranks} dimensions, want as many of each")
-    x = mul(target, sub(input1, input2))
-    far = np.full((), -1, x.dtype)  # a hinge of targets −1
-    return OPS["hinge_embedding_loss"](
-        x, np.broadcast_to(far, x.shape), margin=margin, reduction=reduction
-    )
+    return hinge(mul(target, sub(input1, input2)), margin, reduction)
+
+
+def hinge(x: Any, margin: float, reduction: str) -> Any:
+    """max(margin − x, 0): `hinge_embedding_loss` where every target is −1."""
+    far = np.broadcast_to(np.full((), -1, x.dtype), x.shape)
+    return OPS["hinge_embedding_loss"](x, far, margin=margin, reduction=reduction)
 
 
 def binary_cross_entropy(

@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ArgumentError, ShapeError
-from ..core.shapes import as_float, as_int
+from ..core.shapes import as_float, as_int, normalize_dim
 from ..ops import norm as rows
 from ..ops import norm_batch as ops
-from ..ops.elementwise import add, div, exp, log, mul
+from ..ops.elementwise import add, div, mul
+from ..ops.elementwise_math import maximum, pow, sqrt
 from ..ops.pool import avg_pool2d
+from ..ops.reduce import amax, sum
 from ..ops.shape import cat, reshape
+from ..spec import OPS
 from ..tensor import Tensor
 from ._face import shape_of
 
 __all__ = [
-    "batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm",
+    "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
+    "local_response_norm", "normalize", "rms_norm",
 ]  # fmt: skip
+
+_abs = OPS["abs"]
 
 
 def layer_norm(
@@ -167,5 +173,39 @@ def local_response_norm(
     )
     padded = cat(before, mul(flat, flat), after, dim=2)
     mean = avg_pool2d(padded, kernel_size=(window, 1), stride=(1, 1))
-    power = exp(mul(log(add(mul(mean, alpha), k)), beta))
-    return reshape(div(flat, power), shape=shape)
+    return reshape(div(flat, pow(add(mul(mean, alpha), k), beta)), shape=shape)
+
+
+def normalize(
+    input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, *, out: Any = None
+) -> Any:
+    """input / max(‖input‖_p, eps) along dim.
+
+    Raises IndexRangeError for a dim out of range. As torch.nn.functional.normalize.
+    """
+    power, least = as_float("normalize", "p", p), as_float("normalize", "eps", eps)
+    return div(input, _norm(input, power, dim, least), out=out)
+
+
+def _norm(x: Any, p: float, dim: Any, least: float) -> Any:
+    """max(‖x‖_p, least): taken before the root, which has no slope at 0."""
+    if p == math.inf:
+        return maximum(amax(_abs(x), dim=dim, keepdim=True), least)
+    if p == 1:
+        return maximum(sum(_abs(x), dim=dim, keepdim=True), least)
+    if p == 2:
+        return sqrt(maximum(sum(mul(x, x), dim=dim, keepdim=True), least * least))
+    return pow(maximum(sum(pow(_abs(x), p), dim=dim, keepdim=True), least**p), 1 / p)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """Σ x1·x2 / (max(‖x1‖, eps)·max(‖x2‖, eps)) along dim, x1 and x2 broadcast.
+
+    Raises IndexRangeError for a dim out of range. As torch.nn.functional.cosine_similarity.
+    """
+    least = as_float("cosine_similarity", "eps", eps)
+    lengths = mul(_norm(x1, 2, dim, least), _norm(x2, 2, dim, least))
+    dots = sum(mul(x1, x2), dim=dim, keepdim=True)
+    quotient = div(dots, lengths)
+    d = normalize_dim("cosine_similarity", dim, len(quotient.shape))
+    return reshape(quotient, shape=(*quotient.shape[:d], *quotient.shape[d + 1 :]))

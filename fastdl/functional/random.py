@@ -26,7 +26,7 @@ from ..tensor import Tensor
 from ._face import method, shape_of
 
 __all__ = [
-    "Generator", "alpha_dropout", "bernoulli", "default_generator", "dropout", "dropout1d",
+    "alpha_dropout", "bernoulli", "dropout", "dropout1d",
     "dropout2d", "dropout3d", "feature_alpha_dropout", "feature_dropout", "get_rng_state",
     "initial_seed", "normal", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "randperm", "seed", "set_rng_state",

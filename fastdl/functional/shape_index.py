@@ -285,9 +285,8 @@ def unique(
     """
     x = _plain("unique", input)
     axis = None if dim is None else normalize_dim("unique", dim, x.ndim)
-    found = np.unique(
-        x, return_inverse=return_inverse, return_counts=return_counts, axis=axis, equal_nan=False
-    )
+    options: Any = {"return_inverse": return_inverse, "return_counts": return_counts}
+    found = np.unique(x, **options, axis=axis, equal_nan=False)
     if not (return_inverse or return_counts):
         return _as(input, found)
     values, *others = found
@@ -310,7 +309,7 @@ def searchsorted(
         raise ArgumentError(f"{name}: side: got {side!r}, want 'left' or 'right'")
     sequence = _plain(name, sorted_sequence)
     given = _plain(name, values) if hasattr(values, "shape") else np.asarray(values)
-    behind = "right" if right or side == "right" else "left"
+    behind: Any = "right" if right or side == "right" else "left"
     if sequence.ndim <= 1:
         found = np.asarray(np.searchsorted(sequence, given, behind))
     else:

@@ -5,16 +5,22 @@ import sys
 from .. import functional
 from ..tensor import Parameter
 from . import init, utils
+from .attention import *
 from .container import *
 from .conv import *
+from .conv_fold import *
 from .elementwise import *
+from .embed import *
 from .interpolate import *
 from .loss import *
 from .matmul import *
 from .module import *
+from .norm import *
 from .pool import *
+from .random import *
 from .rnn import *
 from .shape import *
+from .softmax import *
 from .shape_pad import *
 
 # So that `import fastdl.nn.functional as F` works, as in torch.

@@ -10,9 +10,9 @@ from ..tensor import Tensor
 from .module import Module
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeEmbeddingLoss", "HuberLoss",
-    "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss", "NLLLoss", "SmoothL1Loss",
-    "SoftMarginLoss",
+    "BCELoss", "BCEWithLogitsLoss", "CTCLoss", "CosineEmbeddingLoss", "CrossEntropyLoss",
+    "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss",
+    "NLLLoss", "SmoothL1Loss", "SoftMarginLoss", "TripletMarginLoss",
 ]  # fmt: skip
 
 
@@ -67,6 +67,23 @@ class NLLLoss(Module):
         return F.nll_loss(
             x, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
         )
+
+
+class CTCLoss(Module):
+    """Log-probabilities of sequences and targets not aligned with them; see functional.ctc_loss."""
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__()
+        self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
+
+    def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:
+        """A scalar, or one loss a sequence for reduction='none'."""
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths,
+            self.blank, self.reduction, self.zero_infinity,
+        )  # fmt: skip
 
 
 class _Compared(Module):
@@ -176,6 +193,39 @@ class MarginRankingLoss(_Compared):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction, margin=margin)
+
+
+class CosineEmbeddingLoss(_Compared):
+    """Angles of pairs that are alike (1) or not (−1); see functional.cosine_embedding_loss."""
+
+    function = staticmethod(F.cosine_embedding_loss)
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin)
+
+
+class TripletMarginLoss(_Compared):
+    """An anchor nearer to its like than to others; see functional.triplet_margin_loss."""
+
+    function = staticmethod(F.triplet_margin_loss)
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, margin=margin, p=p, eps=eps, swap=swap)
 
 
 class KLDivLoss(_Compared):

@@ -263,17 +263,15 @@ _BENCH: tuple[tuple[Any, ...], ...] = (
 
 
 def _samples(backward: bool) -> tuple[Sample, ...]:
-    def case(
-        name: str, lead: Any, n: int, m: int, e: int, d: int, mask: Any, options: Any,
-        bench: bool = False,
-    ) -> Sample:  # fmt: skip
+    def case(parts: tuple[Any, ...], bench: bool = False) -> Sample:
+        name, lead, n, m, e, d, mask, options = parts
         y = (*lead, n, d)
         arrays: tuple[Any, ...] = ((*lead, n, e), (*lead, m, e), (*lead, m, d))
         if backward:
             arrays = (y, *arrays, y, (*lead, n))
         return Sample(name, (*arrays, mask), options, bench=bench)
 
-    return (*(case(*c) for c in _CASES), *(case(*c, bench=True) for c in _BENCH))
+    return (*map(case, _CASES), *(case(parts, True) for parts in _BENCH))
 
 
 def _bad(backward: bool) -> tuple[BadInput, ...]:

@@ -14,7 +14,8 @@ from ..core.errorbound import Bounded, bounded
 from ..core.errors import ArgumentError, ShapeError
 from ..core.shapes import as_float, as_ints, is_channels_last
 from ..spec import BadInput, Cost, OpSpec, Out, Plan, Sample, gamma, op
-from .elementwise import add, exp, log, mul, sub
+from .elementwise import add, mul, sub
+from .elementwise_math import rsqrt
 from .reduce import mean, sum
 from .shape import reshape
 
@@ -36,18 +37,13 @@ def _like(x: Any) -> Out:
     return Out(x.shape, x.dtype, is_channels_last(x))
 
 
-def _reciprocal_root(v: Any) -> Any:
-    """v^(−1/2), made of ops that have gradients."""
-    return exp(mul(log(v), -0.5))
-
-
 def _composed(
     g: Any, x: Any, weight: Any, over: tuple[int, ...], params: tuple[int, ...], eps: float,
     center: bool = True,
 ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     """(dx, dweight, dbias, x − mean) by ops alone, for gradients of gradients."""
     d = sub(x, mean(x, dim=over, keepdim=True)) if center else x
-    scale = _reciprocal_root(add(mean(mul(d, d), dim=over, keepdim=True), eps))
+    scale = rsqrt(add(mean(mul(d, d), dim=over, keepdim=True), eps))
     h = mul(d, scale)
     u = g if weight is None else mul(g, weight)
     rest = mul(h, mean(mul(u, h), dim=over, keepdim=True))

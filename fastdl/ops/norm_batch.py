@@ -15,13 +15,13 @@ from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_bool, as_int
 from ..spec import BadInput, Cost, OpSpec, Out, Plan, Sample, op
 from .elementwise import add, mul, neg, sub
+from .elementwise_math import rsqrt
 from .norm import (
     _composed,
     _composed_rows,
     _eps,
     _f32,
     _like,
-    _reciprocal_root,
     _root,
     _rows_backward_bounded,
     _rows_bounded,
@@ -226,7 +226,7 @@ def _batch_composed(saved: Any, g: Any, dmean: Any, dvar: Any, drstd: Any) -> tu
 
 def _eval_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     """Mean and variance are operands like any others here."""
-    rstd = _reciprocal_root(add(saved.var, saved.options["eps"]))
+    rstd = rsqrt(add(saved.var, saved.options["eps"]))
     dx, dw, db = batch_norm_backward(g, saved.x, saved.mean, rstd, saved.weight, training=False)
     return _wanted(saved, dx, *_of_moments(saved, rstd, dw, db), dw, db)
 
@@ -239,7 +239,7 @@ def _of_moments(saved: Any, rstd: Any, dw: Any, db: Any) -> tuple[Any, Any]:
 def _eval_composed(saved: Any, g: Any) -> tuple[Any, ...]:
     ndim = len(saved.inputs[0].shape)
     over = (0, *range(2, ndim))
-    rstd = _reciprocal_root(add(saved.var, saved.options["eps"]))
+    rstd = rsqrt(add(saved.var, saved.options["eps"]))
     d = sub(saved.x, _along(saved.mean, ndim))
     dw, db = mul(sum(mul(g, d), dim=over), rstd), sum(g, dim=over)
     scale = rstd if saved.inputs[3] is None else mul(rstd, saved.weight)

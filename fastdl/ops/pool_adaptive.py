@@ -38,7 +38,7 @@ def _check_places(name: str, a: np.ndarray, index: np.ndarray, size: int) -> Non
     checks.shape(name, "index", index, a.shape)
     if index.dtype != int64:
         raise DTypeError(f"{name}: argument index has dtype {index.dtype}, want int64")
-    if index.size and not (index.min() >= 0 and index.max() < size):
+    if index.size and index.view(np.uint64).max() >= size:  # negative ones are largest so
         raise IndexRangeError(
             f"{name}: index: got places {index.min()} to {index.max()}, want 0 to {size - 1}"
         )

@@ -17,6 +17,7 @@ from ..spec import (
     Bools,
     Cost,
     Ints,
+    OpSpec,
     Out,
     Plan,
     Sample,
@@ -31,30 +32,33 @@ from .shape import NUMERIC, expand, reshape
 Dims = tuple[int, ...]
 
 
-def _f32(*shape: int) -> np.ndarray:
+def f32(*shape: int) -> np.ndarray:
+    """Zeros, for bad inputs."""
     return np.zeros(shape, np.float32)
 
 
-def _terms(x: Any, dim: Dims, keepdim: bool) -> int:
+def terms_of(x: Any, dim: Dims, **_: Any) -> int:
+    """The number of elements that a result is made of."""
     return math.prod(x.shape[d] for d in dim)
 
 
-def _cost(x: Any, dim: Any, keepdim: bool) -> Cost:
+def cost_of(x: Any, dim: Any, **_: Any) -> Cost:
+    """One operation an element, read once."""
     dims = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else dim
     results = math.prod(reduced(x.shape, dims, False))
     return Cost(x.size, x.nbytes + results * x.itemsize)
 
 
-def _restored(g: Any, saved: Any) -> Any:
+def restored(g: Any, saved: Any) -> Any:
     """A gradient (or result) of a reduction with the reduced dims back, as size 1."""
     shape, dim = saved.inputs[0].shape, saved.options["dim"]
     dims = dim if isinstance(dim, tuple) else (dim,)
     return reshape(g, shape=reduced(shape, dims, True))
 
 
-def _spread(g: Any, saved: Any) -> Any:
+def spread(g: Any, saved: Any) -> Any:
     """A gradient of a reduction repeated over the dims it reduced (a view)."""
-    return expand(_restored(g, saved), shape=saved.inputs[0].shape)
+    return expand(restored(g, saved), shape=saved.inputs[0].shape)
 
 
 SAMPLES = (
@@ -77,17 +81,18 @@ EMPTY_SAMPLES = (
     Sample("of nothing", ((0, 3),), {"dim": 0}),
 )
 BAD = (
-    BadInput("dim", lambda: ((_f32(3, 4),), {"dim": 2}), IndexRangeError),
-    BadInput("negative dim", lambda: ((_f32(3, 4),), {"dim": -3}), IndexRangeError),
-    BadInput("float dim", lambda: ((_f32(3, 4),), {"dim": 1.0}), DTypeError),
-    BadInput("keepdim", lambda: ((_f32(3, 4),), {"dim": 1, "keepdim": "no"}), DTypeError),
+    BadInput("dim", lambda: ((f32(3, 4),), {"dim": 2}), IndexRangeError),
+    BadInput("negative dim", lambda: ((f32(3, 4),), {"dim": -3}), IndexRangeError),
+    BadInput("float dim", lambda: ((f32(3, 4),), {"dim": 1.0}), DTypeError),
+    BadInput("keepdim", lambda: ((f32(3, 4),), {"dim": 1, "keepdim": "no"}), DTypeError),
     BadInput("not an array", lambda: (([1.0],), {"dim": 0}), DTypeError),
     BadInput("complex", lambda: ((np.zeros(3, complex),), {"dim": 0}), DTypeError),
 )
-TWICE = BadInput("dim twice", lambda: ((_f32(3, 4),), {"dim": (1, -1)}), ArgumentError)
+TWICE = BadInput("dim twice", lambda: ((f32(3, 4),), {"dim": (1, -1)}), ArgumentError)
 
 
-def _plan(name: str, x: Any, dim: Any, keepdim: Any, dtype: np.dtype) -> Plan:
+def plan_of(name: str, x: Any, dim: Any, keepdim: Any, dtype: np.dtype) -> Plan:
+    """The checked call of a reduction over one dim or several."""
     dims = normalize_dims(name, dim, x.ndim)
     keep = as_bool(name, "keepdim", keepdim)
     out = Out(reduced(x.shape, dims, keep), dtype)
@@ -98,7 +103,7 @@ def _plan(name: str, x: Any, dim: Any, keepdim: Any, dtype: np.dtype) -> Plan:
 
 
 def _sum_shape(x: Any, dim: Any = None, keepdim: Any = False) -> Plan:
-    return _plan("sum", x, dim, keepdim, x.dtype if is_float(x.dtype) else int64)
+    return plan_of("sum", x, dim, keepdim, x.dtype if is_float(x.dtype) else int64)
 
 
 sum = op(
@@ -107,9 +112,9 @@ sum = op(
     signature="x; dim, keepdim -> y",
     shape=_sum_shape,
     reference=reference.sum,
-    vjp=lambda saved, g: (_spread(g, saved),),
-    cost=_cost,
-    terms=_terms,
+    vjp=lambda saved, g: (spread(g, saved),),
+    cost=cost_of,
+    terms=terms_of,
     bound=accumulated,
     samples=(
         *SAMPLES,
@@ -125,13 +130,13 @@ sum = op(
 def _mean_shape(x: Any, dim: Any = None, keepdim: Any = False) -> Plan:
     if not is_float(x.dtype):
         raise DTypeError(f"mean: x has dtype {x.dtype}, want a float; cast it first")
-    return _plan("mean", x, dim, keepdim, x.dtype)
+    return plan_of("mean", x, dim, keepdim, x.dtype)
 
 
 def _mean_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     shape = saved.inputs[0].shape
     n = math.prod(shape[d] for d in saved.options["dim"])
-    return (_spread(div(g, n), saved),)
+    return (spread(div(g, n), saved),)
 
 
 mean = op(
@@ -141,11 +146,9 @@ mean = op(
     shape=_mean_shape,
     reference=reference.mean,
     vjp=_mean_vjp,
-    cost=_cost,
-    terms=_terms,
-    bound=bounded(
-        lambda x, dim, keepdim: x.sum(dim, keepdims=keepdim) / _terms(x.value, dim, keepdim)
-    ),
+    cost=cost_of,
+    terms=terms_of,
+    bound=bounded(lambda x, dim, keepdim: x.sum(dim, keepdims=keepdim) / terms_of(x.value, dim)),
     samples=(*SAMPLES, *EMPTY_SAMPLES),
     bad_inputs=(
         *BAD,
@@ -155,10 +158,10 @@ mean = op(
 )
 
 
-# --- maxima ------------------------------------------------------------------------------------
+# --- extremes ------------------------------------------------------------------------------------
 
 
-def _nonempty(name: str, x: Any, dims: Dims, given: Any) -> None:
+def nonempty(name: str, x: Any, dims: Dims, given: Any) -> None:
     """Nothing has no maximum: torch's error for reducing over a dim of size 0."""
     if (given is None or given == ()) and x.size == 0:
         raise IndexRangeError(f"{name}: dim: want one to be given, for x of shape {x.shape}")
@@ -167,50 +170,46 @@ def _nonempty(name: str, x: Any, dims: Dims, given: Any) -> None:
             raise IndexRangeError(f"{name}: dim {d} of shape {x.shape} has size 0, want at least 1")
 
 
-def _amax_shape(x: Any, dim: Any = None, keepdim: Any = False) -> Plan:
-    plan = _plan("amax", x, dim, keepdim, x.dtype)
-    _nonempty("amax", x, plan.options["dim"], dim)
-    return plan
-
-
 def _amax_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
-    """Shared evenly among the elements that attain the maximum."""
-    ties = eq(saved.x, _restored(saved.y, saved))
+    """Shared evenly among the elements that attain the extreme."""
+    ties = eq(saved.x, restored(saved.y, saved))
     count = sum(ties, dim=saved.options["dim"], keepdim=True)
-    return (div(where(ties, _restored(g, saved), 0), count),)
+    return (div(where(ties, restored(g, saved), 0), count),)
 
 
-amax = op(
-    name="amax",
-    family="reduce",
-    signature="x; dim, keepdim -> y",
-    shape=_amax_shape,
-    reference=reference.amax,
-    vjp=_amax_vjp,
-    saves=("x", "y"),
-    cost=_cost,
-    terms=_terms,
-    bound=exact_value,
-    samples=(*SAMPLES, EMPTY_SAMPLES[0]),
-    bad_inputs=(
-        *BAD,
-        TWICE,
-        BadInput("of nothing", lambda: ((_f32(0, 4),), {"dim": 0}), IndexRangeError),
-        BadInput("of nothing at all", lambda: ((_f32(0, 4),), {}), IndexRangeError),
-    ),
-    dtypes=NUMERIC,
-)
+def _extreme(name: str) -> OpSpec:
+    def shape(x: Any, dim: Any = None, keepdim: Any = False) -> Plan:
+        plan = plan_of(name, x, dim, keepdim, x.dtype)
+        nonempty(name, x, plan.options["dim"], dim)
+        return plan
+
+    return op(
+        name=name,
+        family="reduce",
+        signature="x; dim, keepdim -> y",
+        shape=shape,
+        reference=getattr(reference, name),
+        vjp=_amax_vjp,
+        saves=("x", "y"),
+        cost=cost_of,
+        terms=terms_of,
+        bound=exact_value,
+        samples=(*SAMPLES, EMPTY_SAMPLES[0]),
+        bad_inputs=(
+            *BAD,
+            TWICE,
+            BadInput("of nothing", lambda: ((f32(0, 4),), {"dim": 0}), IndexRangeError),
+            BadInput("of nothing at all", lambda: ((f32(0, 4),), {}), IndexRangeError),
+        ),
+        dtypes=NUMERIC,
+    )
+
+
+amax = _extreme("amax")
+amin = _extreme("amin")
 
 # Samples of the ops that take one dim, an int.
 ONE_DIM = tuple(s for s in SAMPLES if isinstance(s.options["dim"], int))
-
-
-def _max_shape(x: Any, dim: Any, keepdim: Any = False) -> Plan:
-    keep = as_bool("max", "keepdim", keepdim)
-    d = normalize_dim("max", dim, x.ndim)
-    _nonempty("max", x, (d,), dim)
-    shape = reduced(x.shape, (d,), keep)
-    return Plan((Out(shape, x.dtype), Out(shape, int64)), (x,), {"dim": d, "keepdim": keep})
 
 
 def _max_vjp(saved: Any, g: Any, _: Any) -> tuple[Any, ...]:
@@ -219,66 +218,83 @@ def _max_vjp(saved: Any, g: Any, _: Any) -> tuple[Any, ...]:
     if not shape:
         return (g,)
     along = [n if i == dim else 1 for i, n in enumerate(shape)]
-    chosen = eq(np.arange(shape[dim]).reshape(along), _restored(saved.index, saved))
-    return (where(chosen, _restored(g, saved), 0),)
+    chosen = eq(np.arange(shape[dim]).reshape(along), restored(saved.index, saved))
+    return (where(chosen, restored(g, saved), 0),)
 
 
-max = op(
-    name="max",
-    family="reduce",
-    signature="x; dim, keepdim -> y, index",
-    shape=_max_shape,
-    reference=reference.max,
-    vjp=_max_vjp,
-    saves=("index",),
-    cost=_cost,
-    bound=exact,
-    samples=(
-        *ONE_DIM,
-        EMPTY_SAMPLES[0],
-        Sample("scalar array", ((),), {"dim": 0}),
-        Sample("ties", (Ints((5, 33), 0, 3),), {"dim": 1}),
-    ),
-    bad_inputs=(
-        *BAD,
-        BadInput("of nothing", lambda: ((_f32(0, 4),), {"dim": 0}), IndexRangeError),
-        BadInput("two dims", lambda: ((_f32(3, 4),), {"dim": (0, 1)}), DTypeError),
-    ),
-    dtypes=NUMERIC,
-)
+def _with_index(name: str) -> OpSpec:
+    def shape(x: Any, dim: Any, keepdim: Any = False) -> Plan:
+        keep = as_bool(name, "keepdim", keepdim)
+        d = normalize_dim(name, dim, x.ndim)
+        nonempty(name, x, (d,), dim)
+        out = reduced(x.shape, (d,), keep)
+        return Plan((Out(out, x.dtype), Out(out, int64)), (x,), {"dim": d, "keepdim": keep})
+
+    return op(
+        name=name,
+        family="reduce",
+        signature="x; dim, keepdim -> y, index",
+        shape=shape,
+        reference=getattr(reference, name),
+        vjp=_max_vjp,
+        saves=("index",),
+        cost=cost_of,
+        bound=exact,
+        samples=(
+            *ONE_DIM,
+            EMPTY_SAMPLES[0],
+            Sample("scalar array", ((),), {"dim": 0}),
+            Sample("ties", (Ints((5, 33), 0, 3),), {"dim": 1}),
+        ),
+        bad_inputs=(
+            *BAD,
+            BadInput("of nothing", lambda: ((f32(0, 4),), {"dim": 0}), IndexRangeError),
+            BadInput("two dims", lambda: ((f32(3, 4),), {"dim": (0, 1)}), DTypeError),
+        ),
+        dtypes=NUMERIC,
+    )
 
 
-def _argmax_shape(x: Any, dim: Any = None, keepdim: Any = False) -> Plan:
-    if x.dtype == bool_:
-        raise DTypeError("argmax: x has dtype bool, want numbers; cast it first")
-    keep = as_bool("argmax", "keepdim", keepdim)
-    d = None if dim is None else normalize_dim("argmax", dim, x.ndim)
-    dims = tuple(range(x.ndim)) if d is None else (d,)
-    _nonempty("argmax", x, dims, dim)
-    return Plan((Out(reduced(x.shape, dims, keep), int64),), (x,), {"dim": d, "keepdim": keep})
+max = _with_index("max")
+min = _with_index("min")
 
 
-argmax = op(
-    name="argmax",
-    family="reduce",
-    signature="x; dim, keepdim -> index",
-    shape=_argmax_shape,
-    reference=reference.argmax,
-    cost=_cost,
-    bound=exact,
-    samples=(
-        *ONE_DIM,
-        EMPTY_SAMPLES[0],
-        Sample("all", ((5, 33),), {"dim": None}),
-        Sample("all, kept", ((5, 33),), {"dim": None, "keepdim": True}),
-        Sample("scalar array", ((),), {"dim": 0}),
-        Sample("ties", (Ints((5, 33), 0, 3),), {"dim": 1}),
-    ),
-    bad_inputs=(
-        *BAD,
-        BadInput("of nothing", lambda: ((_f32(0, 4),), {"dim": 0}), IndexRangeError),
-        BadInput("of nothing at all", lambda: ((_f32(0, 4),), {}), IndexRangeError),
-        BadInput("bools", lambda: ((np.zeros(3, bool),), {"dim": 0}), DTypeError),
-    ),
-    dtypes=("uint8", "int32", "int64", *FLOATS),
-)
+def _place(name: str) -> OpSpec:
+    def shape(x: Any, dim: Any = None, keepdim: Any = False) -> Plan:
+        if x.dtype == bool_:
+            raise DTypeError(f"{name}: x has dtype bool, want numbers; cast it first")
+        keep = as_bool(name, "keepdim", keepdim)
+        d = None if dim is None else normalize_dim(name, dim, x.ndim)
+        dims = tuple(range(x.ndim)) if d is None else (d,)
+        nonempty(name, x, dims, dim)
+        out = Out(reduced(x.shape, dims, keep), int64)
+        return Plan((out,), (x,), {"dim": d, "keepdim": keep})
+
+    return op(
+        name=name,
+        family="reduce",
+        signature="x; dim, keepdim -> index",
+        shape=shape,
+        reference=getattr(reference, name),
+        cost=cost_of,
+        bound=exact,
+        samples=(
+            *ONE_DIM,
+            EMPTY_SAMPLES[0],
+            Sample("all", ((5, 33),), {"dim": None}),
+            Sample("all, kept", ((5, 33),), {"dim": None, "keepdim": True}),
+            Sample("scalar array", ((),), {"dim": 0}),
+            Sample("ties", (Ints((5, 33), 0, 3),), {"dim": 1}),
+        ),
+        bad_inputs=(
+            *BAD,
+            BadInput("of nothing", lambda: ((f32(0, 4),), {"dim": 0}), IndexRangeError),
+            BadInput("of nothing at all", lambda: ((f32(0, 4),), {}), IndexRangeError),
+            BadInput("bools", lambda: ((np.zeros(3, bool),), {"dim": 0}), DTypeError),
+        ),
+        dtypes=("uint8", "int32", "int64", *FLOATS),
+    )
+
+
+argmax = _place("argmax")
+argmin = _place("argmin")

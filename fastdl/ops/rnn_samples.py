@@ -119,7 +119,10 @@ def _backward(gates: int, cell: str) -> tuple[Sample, ...]:
         arrays: tuple[Any, ...] = (g_y, state, y, w_hh, sizes)
         if cell == "lstm":
             w_hr = Within((width, units), -1, 1) if "p" in flags else None
-            arrays = (g_y, state, c, all_gates, (*lead, units), c, w_hh, w_hr, sizes)
+            cells: tuple[Any, Any] = (*lead, units), c
+            if steps > 1:
+                cells = Within(cells[0], -3, 3), Within(c, -3, 3)
+            arrays = (g_y, state, c, all_gates, *cells, w_hh, w_hr, sizes)
         if cell == "gru":
             arrays = (g_y, state, all_gates, y, Within(c, -1, 1), w_hh, sizes)
         return Sample(name, arrays, {"reverse": "r" in flags}, bench=bench)

@@ -254,6 +254,7 @@ def _triangle(name: str) -> OpSpec:
             BadInput("diagonal", lambda: ((_f32(3, 3),), {"diagonal": 0.5}), DTypeError),
         ),
         dtypes=NUMERIC,
+        elementwise=True,
     )
     return found
 

@@ -105,12 +105,17 @@ FD_INLINE void registers(void* out, const void* const* in, int64_t n) {
   }
 }
 
-// Several registers together and interleaved, as in elementwise.inc; long functions one by one,
+// Two or four registers together and interleaved, as in elementwise.inc; long functions one by one,
 // which the registers there are do not hold twice.
 template <class F, class T, int arrays>
 __attribute__((optimize("schedule-insns"))) void vec_loop(void* out, const void* const* in,
                                                           int64_t n) {
   registers<F, T, arrays, 2>(out, in, n);
+}
+template <class F, class T, int arrays>
+__attribute__((optimize("schedule-insns"))) void wide_loop(void* out, const void* const* in,
+                                                           int64_t n) {
+  registers<F, T, arrays, FD_VEC_BYTES == 64 ? 4 : 2>(out, in, n);
 }
 template <class F, class T, int arrays>
 void long_loop(void* out, const void* const* in, int64_t n) {
@@ -140,6 +145,8 @@ void plain_loop(void* out, const void* const* in, int64_t n) {
 // The loops of a line of a table, by DType: b8 u8 i32 i64 f32 f64.
 #define FD_FLOATS(F, arrays) \
   {nullptr, nullptr, nullptr, nullptr, vec_loop<F, float, arrays>, vec_loop<F, double, arrays>}
+#define FD_WIDE(F, arrays) \
+  {nullptr, nullptr, nullptr, nullptr, wide_loop<F, float, arrays>, wide_loop<F, double, arrays>}
 #define FD_LONG(F, arrays) \
   {nullptr, nullptr, nullptr, nullptr, long_loop<F, float, arrays>, long_loop<F, double, arrays>}
 #define FD_NUMBERS(F, I, arrays)            \

@@ -27,12 +27,14 @@ static inline int64_t column_block(int64_t n, int64_t rs, int64_t m, int64_t cs)
   return kColumnBlock * column_fold(n, rs, m, cs);
 }
 
-// Indexed by DType (b8, u8, i32, i64, f32, f64). Sums of integers are int64. A NaN wins a max, and
-// argmax gives the first of equals; it writes y as max does and index like y.
+enum class Reduction { sum, product, max, min, sum_squares, sum_abs, count };
+
+// Indexed by DType (b8, u8, i32, i64, f32, f64), null where there is none. Sums and products of
+// integers are int64. A NaN wins a max or min, and argmax gives the first of equals; it writes y as
+// max does and index like y.
 struct ReduceKernels {
-  void (*sum[6])(const ReduceStrip&);
-  void (*max[6])(const ReduceStrip&);
-  void (*argmax[6])(const ReduceStrip&, int64_t* index);
+  void (*reduce[static_cast<int>(Reduction::count)][6])(const ReduceStrip&);
+  void (*argmax[2][6])(const ReduceStrip&, int64_t* index);  // of max, of min
 };
 }  // namespace fd
 FD_DECLARE_TABLE(ReduceKernels, reduce)

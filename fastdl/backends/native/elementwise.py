@@ -5,6 +5,7 @@ All of them check their own arguments, broadcast and take any strides, so dispat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,27 @@ for _name in ("sub", "neg"):
 for _name in ("div", "exp", "log", "tanh", "sigmoid", "erf", "relu_backward", "tanh_backward",
               "sigmoid_backward"):  # fmt: skip
     kernel(_name, backend="native", dtypes=FLOATS, out=True, direct=True)(getattr(_native, _name))
-# Division refuses a 0 among integers, pow a negative power, before a kernel is asked.
+
+
+def _of_floats(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arrays: Any, **options: Any) -> Any:
+        if any(type(a) is np.ndarray and a.dtype.kind == "f" for a in arrays):
+            return function(*arrays, **options)
+        return NotImplemented
+
+    return run
+
+
+# Of integers, division refuses a 0 and pow a negative power, so those are planned first.
 _CHECKED = ("pow", "floor_divide", "remainder", "trunc_divide")
 for _name, _dtypes in _native.elementwise_ops:
-    kernel(_name, backend="native", dtypes=_dtypes, out=True, direct=_name not in _CHECKED)(
-        getattr(_native, _name)
-    )
+    _function = getattr(_native, _name)
+    _checked = _name in _CHECKED
+    kernel(_name, backend="native", dtypes=_dtypes, out=True, direct=not _checked)(_function)
+    if _checked and "float32" in _dtypes:
+        kernel(_name, backend="native", dtypes=FLOATS, out=True, direct=True, name=_name)(
+            _of_floats(_function)
+        )
 kernel("relu", backend="native", dtypes=NUMBERS, out=True, direct=True)(_native.relu)
 kernel("where", backend="native", dtypes=ALL, out=True, direct=True)(_native.where)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ... import _native
@@ -20,41 +21,22 @@ def sum_depth(terms: int) -> int:
     return min(terms - 1, int(4 * math.log2(terms))) if terms > 1 else 0
 
 
-@kernel("sum", backend="native", dtypes=ALL, depth=sum_depth, out=True, direct=True)
-def sum(
-    x: Any, *more: Any, dim: Any = None, keepdim: Any = False, out: Any = None, **unknown: Any
-) -> Any:
-    """Integers and bools are summed in int64."""
-    return NotImplemented if more or unknown else _native.sum(x, dim, keepdim, out)
+def _attach(
+    name: str, dtypes: tuple[str, ...], depth: Callable[[int], int] = lambda terms: terms
+) -> None:
+    function = getattr(_native, name)
+
+    @kernel(name, backend="native", dtypes=dtypes, depth=depth, out=True, direct=True, name=name)
+    def run(
+        x: Any, *more: Any, dim: Any = None, keepdim: Any = False, out: Any = None, **unknown: Any
+    ) -> Any:
+        return NotImplemented if more or unknown else function(x, dim, keepdim, out)
 
 
-@kernel("mean", backend="native", dtypes=FLOATS, depth=sum_depth, out=True, direct=True)
-def mean(
-    x: Any, *more: Any, dim: Any = None, keepdim: Any = False, out: Any = None, **unknown: Any
-) -> Any:
-    """The sum, divided once."""
-    return NotImplemented if more or unknown else _native.mean(x, dim, keepdim, out)
-
-
-@kernel("amax", backend="native", dtypes=ALL, out=True, direct=True)
-def amax(
-    x: Any, *more: Any, dim: Any = None, keepdim: Any = False, out: Any = None, **unknown: Any
-) -> Any:
-    """NaN wins."""
-    return NotImplemented if more or unknown else _native.amax(x, dim, keepdim, out)
-
-
-@kernel("max", backend="native", dtypes=ALL, out=True, direct=True)
-def max(
-    x: Any, *more: Any, dim: Any = None, keepdim: Any = False, out: Any = None, **unknown: Any
-) -> Any:
-    """Values and the places of the first of equals."""
-    return NotImplemented if more or unknown else _native.max(x, dim, keepdim, out)
-
-
-@kernel("argmax", backend="native", dtypes=NUMBERS, out=True, direct=True)
-def argmax(
-    x: Any, *more: Any, dim: Any = None, keepdim: Any = False, out: Any = None, **unknown: Any
-) -> Any:
-    """The place of the first of equals, in C order for dim=None."""
-    return NotImplemented if more or unknown else _native.argmax(x, dim, keepdim, out)
+_attach("sum", ALL, sum_depth)  # integers and bools in int64
+_attach("mean", FLOATS, sum_depth)  # the sum, divided once
+_attach("prod", ALL, sum_depth)  # integers and bools in int64
+for _name in ("amax", "amin", "max", "min"):  # NaN wins; the places of the first of equals
+    _attach(_name, ALL)
+for _name in ("argmax", "argmin"):  # in C order for dim=None
+    _attach(_name, NUMBERS)

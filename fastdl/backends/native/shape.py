@@ -11,16 +11,10 @@ from typing import Any
 import numpy as np
 
 from ... import _native
-from ...core.memory import empty
+from ...core.memory import copy_to, empty
 from ...core.shapes import is_channels_last
 from ...spec import kernel
 from .elementwise import ALL
-
-
-def _copy(x: np.ndarray, target: np.ndarray) -> None:
-    if target.size and _native.copy(x, target) is NotImplemented:
-        np.copyto(target, x)  # more dimensions than the native copy has room for
-
 
 kernel("cat", backend="native", dtypes=ALL, out=True, direct=True)(_native.cat)
 
@@ -51,9 +45,9 @@ def _window(array: np.ndarray, index: Any) -> np.ndarray:
 def setitem(x: np.ndarray, value: np.ndarray, *, index: Any) -> np.ndarray:
     """A copy of x with value broadcast into x[index]."""
     result = empty(x.shape, x.dtype, is_channels_last(x))
-    _copy(x, result)
+    copy_to(x, result)
     window = _window(result, index)
-    _copy(np.broadcast_to(value, window.shape), window)
+    copy_to(np.broadcast_to(value, window.shape), window)
     return result
 
 
@@ -62,5 +56,5 @@ def getitem_backward(g: np.ndarray, *, input_shape: Any, index: Any) -> np.ndarr
     """Zeros with g in the place of x[index]."""
     result = empty(input_shape, g.dtype)
     result.fill(0)
-    _copy(g, _window(result, index))
+    copy_to(g, _window(result, index))
     return result

@@ -153,7 +153,7 @@ def _fold(rows: Jitted, columns: Jitted, x: np.ndarray, dtype: Any) -> np.ndarra
     return y
 
 
-def _reduce(
+def reduce(
     rows: Jitted, columns: Jitted, x: np.ndarray, dims: Sequence[int], dtype: Any
 ) -> np.ndarray:
     """X reduced over dims, which stay with size 1."""
@@ -174,21 +174,23 @@ def _reduce(
     return y.reshape(sizes).transpose([order.index(d) for d in range(x.ndim)])
 
 
-def _plain(x: np.ndarray) -> np.ndarray:
+def plain(x: np.ndarray) -> np.ndarray:
     """Small integers and bools as int64, so that fewer loops are compiled."""
     return x if x.dtype.kind == "f" else x.astype(np.int64, copy=False)
 
 
-def _finished(y: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+def finished(y: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """A result in memory of ours, under its shape and dtype."""
     out = empty(shape, dtype)
     with np.errstate(all="ignore"):
         out[...] = y.reshape(shape).astype(dtype, copy=False)
     return out
 
 
-def _total(x: np.ndarray, dims: Sequence[int]) -> np.ndarray:
-    return _reduce(
-        _sum_rows, _sum_columns, _plain(x), dims, np.float64 if x.dtype.kind == "f" else np.int64
+def total(x: np.ndarray, dims: Sequence[int]) -> np.ndarray:
+    """Σ over dims, which stay with size 1, in float64 or int64."""
+    return reduce(
+        _sum_rows, _sum_columns, plain(x), dims, np.float64 if x.dtype.kind == "f" else np.int64
     )
 
 
@@ -196,7 +198,7 @@ def _total(x: np.ndarray, dims: Sequence[int]) -> np.ndarray:
 def sum(x: np.ndarray, *, dim: Sequence[int], keepdim: bool) -> np.ndarray:
     """Σ over dims."""
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
-    return _finished(_total(x, dim), reduced(x.shape, dim, keepdim), dtype)
+    return finished(total(x, dim), reduced(x.shape, dim, keepdim), dtype)
 
 
 @kernel("mean", backend="numba", dtypes=FLOATS)
@@ -204,38 +206,38 @@ def mean(x: np.ndarray, *, dim: Sequence[int], keepdim: bool) -> np.ndarray:
     """Σ / n over dims; NaN for n = 0."""
     n = math.prod(x.shape[d] for d in dim)
     with np.errstate(all="ignore"):
-        return _finished(np.divide(_total(x, dim), n), reduced(x.shape, dim, keepdim), x.dtype)
+        return finished(np.divide(total(x, dim), n), reduced(x.shape, dim, keepdim), x.dtype)
 
 
 @kernel("amax", backend="numba", dtypes=ALL)
 def amax(x: np.ndarray, *, dim: Sequence[int], keepdim: bool) -> np.ndarray:
     """The largest element over dims."""
-    plain = _plain(x)
-    y = _reduce(_max_rows, _max_columns, plain, dim, plain.dtype)
-    return _finished(y, reduced(x.shape, dim, keepdim), x.dtype)
+    whole = plain(x)
+    y = reduce(_max_rows, _max_columns, whole, dim, whole.dtype)
+    return finished(y, reduced(x.shape, dim, keepdim), x.dtype)
 
 
-def _largest(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+def largest(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """The largest elements along a dim and their places."""
-    plain = np.ascontiguousarray(_plain(x)).reshape(grouped(x.shape, dim))
-    top = _fold(_max_rows, _max_columns, plain, plain.dtype)
+    whole = np.ascontiguousarray(plain(x)).reshape(grouped(x.shape, dim))
+    top = _fold(_max_rows, _max_columns, whole, whole.dtype)
     index = np.empty(top.shape, np.int64)
     if top.size:
-        split(_find, len(plain), plain.size * _NANOSECONDS * 5, plain, top, index)
+        split(_find, len(whole), whole.size * _NANOSECONDS * 5, whole, top, index)
     return top, index
 
 
 @kernel("max", backend="numba", dtypes=ALL)
 def max(x: np.ndarray, *, dim: int, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
     """The largest element along a dim, and where it first is."""
-    top, index = _largest(x, dim)
+    top, index = largest(x, dim)
     shape = reduced(x.shape, (dim,), keepdim)
-    return _finished(top, shape, x.dtype), _finished(index, shape, index.dtype)
+    return finished(top, shape, x.dtype), finished(index, shape, index.dtype)
 
 
 @kernel("argmax", backend="numba", dtypes=NUMBERS)
 def argmax(x: np.ndarray, *, dim: int | None, keepdim: bool) -> np.ndarray:
     """Where the largest element along a dim (None: of the flattened array) first is."""
     dims = range(x.ndim) if dim is None else (dim,)
-    _, index = _largest(x.reshape(-1), 0) if dim is None else _largest(x, dim)
-    return _finished(index, reduced(x.shape, dims, keepdim), index.dtype)
+    _, index = largest(x.reshape(-1), 0) if dim is None else largest(x, dim)
+    return finished(index, reduced(x.shape, dims, keepdim), index.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.dtypes import int64
 from ...core.memory import empty
 from ...spec import kernel
 from ._jit import jit
@@ -22,10 +23,11 @@ def _argsort(keys: Any, index: Any) -> None:
 def _keys(x: np.ndarray, descending: bool) -> np.ndarray:
     """int64 numbers in the order of x: zeros equal, NaN equal and the largest."""
     if x.dtype.kind == "f":
-        size = np.int32 if x.itemsize == 4 else np.int64
-        words = np.where(x == 0, x.dtype.type(0), x).view(size)
-        keys = np.where(words < 0, words ^ np.iinfo(size).max, words)
-        keys = np.where(np.isnan(x), np.iinfo(size).max, keys).astype(np.int64)
+        size: Any = np.int32 if x.itemsize == 4 else np.int64
+        most = np.iinfo(size).max
+        words: Any = np.where(x == 0, x.dtype.type(0), x).view(size)
+        keys = np.where(words < 0, words ^ most, words)
+        keys = np.where(np.isnan(x), most, keys).astype(np.int64)
     else:
         keys = x.astype(np.int64)
     return ~keys if descending else keys
@@ -38,7 +40,7 @@ def _sorted(x: np.ndarray, dim: int, descending: bool, k: int) -> Any:
     if places.size:
         _argsort(rows, places.reshape(-1, k))
     shape = (*x.shape[:dim], k, *x.shape[dim + 1 :])
-    index, values = empty(shape, np.int64), empty(shape, x.dtype)
+    index, values = empty(shape, int64), empty(shape, x.dtype)
     index[...] = np.moveaxis(places, -1, dim)
     values[...] = np.take_along_axis(x, index, dim)
     return values, index

@@ -38,3 +38,22 @@ def max(x: Any, *, dim: int, keepdim: bool) -> tuple[Any, Any]:
 def argmax(x: Any, *, dim: int | None, keepdim: bool) -> Any:
     """Where the largest element along a dim (None: of the flattened array) first is."""
     return np.argmax(x, axis=dim, keepdims=keepdim)
+
+
+def amin(x: Any, *, dim: Dims, keepdim: bool) -> Any:
+    """The smallest element over dims."""
+    return np.min(x, axis=dim, keepdims=keepdim) if dim else np.array(x)
+
+
+def min(x: Any, *, dim: int, keepdim: bool) -> tuple[Any, Any]:
+    """The smallest element along a dim, and where it first is."""
+    if x.ndim == 0:
+        return np.array(x), np.zeros((), np.int64)
+    index = np.argmin(x, axis=dim, keepdims=True)
+    y = np.take_along_axis(x, index, dim)
+    return (y, index) if keepdim else (y.squeeze(dim), index.squeeze(dim))
+
+
+def argmin(x: Any, *, dim: int | None, keepdim: bool) -> Any:
+    """Where the smallest element along a dim (None: of the flattened array) first is."""
+    return np.argmin(x, axis=dim, keepdims=keepdim)

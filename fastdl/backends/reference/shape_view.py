@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-Window = tuple[slice, ...]
+Window = tuple[Any, ...]  # slices
 
 
 def flip(x: Any, *, dims: tuple[int, ...]) -> Any:

@@ -29,7 +29,9 @@ def contestant(
         return None
     tensors = []
     for a in arrays:
-        t = torch.from_numpy(np.ascontiguousarray(a)) if isinstance(a, np.ndarray) else a
+        if op != "copy" and isinstance(a, np.ndarray):  # its job is to change the format
+            a = np.ascontiguousarray(a)
+        t = torch.from_numpy(a) if isinstance(a, np.ndarray) else a
         if name == "torch-nhwc" and isinstance(t, torch.Tensor) and t.ndim == 4:
             t = t.contiguous(memory_format=torch.channels_last)
         tensors.append(t)
@@ -71,6 +73,45 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return _image_function(torch, op, o)
     if op.endswith("_layer"):
         return _recurrent_function(torch, op, o)
+    return _volume_function(torch, op, o)
+
+
+def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """Transposed and 3-D convolution, adaptive pools, padding and resampling."""
+    functional, grad = torch.nn.functional, torch.nn.grad
+    shared = [o.get("stride", 1), o.get("padding", 0), o.get("dilation", 1), o.get("groups", 1)]
+    if op == "conv_transpose2d":
+        return lambda x, w, b=None: functional.conv_transpose2d(x, w, b, **o)
+    if op == "conv3d":
+        return lambda x, w, b=None: functional.conv3d(x, w, b, *shared)
+    if op == "conv3d_input_grad":
+        return lambda g, w: grad.conv3d_input(
+            (g.shape[0], w.shape[1] * shared[3], *o["input_size"]), w, g, *shared
+        )
+    if op == "conv3d_weight_grad":
+        return lambda x, g: grad.conv3d_weight(
+            x, (g.shape[1], x.shape[1] // shared[3], *o["kernel_size"]), g, *shared
+        )
+    if op in ("unfold", "fold"):
+        windows = {k: v for k, v in o.items() if k != "channels_last"}
+        return lambda x: getattr(functional, op)(x, **windows)
+    if op == "adaptive_max_pool2d":
+        return lambda x: functional.adaptive_max_pool2d(x, o["output_size"], return_indices=True)
+    if op == "max_unpool2d":
+        size = o["output_size"]
+        return lambda x, i: functional.max_unpool2d(
+            x, i, tuple(n // m for n, m in zip(size, x.shape[2:], strict=True)), output_size=size
+        )
+    if op == "pad":
+        sides = tuple(n for side in reversed(o["padding"]) for n in side)
+        mode, value = o.get("mode", "constant"), o.get("value")
+        if mode != "constant":
+            sides = sides[:-4]
+        return lambda x: functional.pad(x, sides, mode, value)
+    if op == "interpolate":
+        return lambda x: functional.interpolate(
+            x, o["size"], None, o.get("mode", "nearest"), o.get("align_corners")
+        )
     return None
 
 

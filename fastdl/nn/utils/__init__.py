@@ -1,5 +1,6 @@
 """Helpers under the names of torch.nn.utils."""
 
-from . import rnn
+from . import parametrizations, rnn
 from .clip_grad import *
 from .convert_parameters import *
+from .weight_norm import *
