@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from ... import _native
-from ...core.memory import empty
+from ...core.memory import copy_to, empty
 from ...core.shapes import is_channels_last
 from ...spec import kernel
 from ..reference.shape_view import repeat_views, roll_windows
 from .elementwise import ALL
-from .shape import _copy
 
 
 def _like(x: np.ndarray, out: Any) -> np.ndarray:
@@ -23,7 +22,7 @@ def _like(x: np.ndarray, out: Any) -> np.ndarray:
 def flip(x: np.ndarray, *, dims: tuple[int, ...], out: Any = None) -> np.ndarray:
     """A copy of a view with negative strides."""
     result = _like(x, out)
-    _copy(np.flip(x, dims), result)
+    copy_to(np.flip(x, dims), result)
     return result
 
 
@@ -32,7 +31,7 @@ def roll(x: np.ndarray, *, shifts: Any, dims: tuple[int, ...], out: Any = None) 
     """Two windows along every dim that moves, so 2, 4, 8, ... copies."""
     result = _like(x, out)
     for source, target in roll_windows(x.shape, shifts, dims):
-        _copy(x[(*source, ...)], result[(*target, ...)])
+        copy_to(x[(*source, ...)], result[(*target, ...)])
     return result
 
 
@@ -41,7 +40,7 @@ def repeat(x: np.ndarray, *, repeats: tuple[int, ...]) -> np.ndarray:
     """One copy of a view with strides of 0."""
     sizes = (1,) * (len(repeats) - x.ndim) + x.shape
     result = empty(tuple(r * n for r, n in zip(repeats, sizes, strict=True)), x.dtype)
-    _copy(*repeat_views(x, result, repeats))
+    copy_to(*repeat_views(x, result, repeats))
     return result
 
 
@@ -64,5 +63,5 @@ def diagonal_backward(g: np.ndarray, *, input_shape: Any, **where: Any) -> np.nd
     result.fill(0)
     view = np.diagonal(result, where["offset"], where["dim1"], where["dim2"])
     view.flags.writeable = True
-    _copy(g, view)
+    copy_to(g, view)
     return result
