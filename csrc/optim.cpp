@@ -337,7 +337,6 @@ struct Gradients {
     }
     return true;
   }
-  // Returns the number that needed packing.
   void pack() {
     for (Array& a : arrays) {
       int order[kMaxDims];

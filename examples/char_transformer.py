@@ -95,7 +95,9 @@ class GPT(nn.Module):
         with torch.no_grad():
             for _ in range(length):
                 logits = self(tokens[:, -self.context :])[:, -1] / temperature
-                drawn = torch.multinomial(F.softmax(logits, dim=-1), 1)
+                # The largest of logits with Gumbel noise is a draw from their softmax.
+                noise = -torch.log(-torch.log(torch.rand(logits.shape)))
+                drawn = (logits + noise).argmax(dim=-1, keepdim=True)
                 tokens = torch.cat([tokens, drawn], dim=1)
         self.train()
         return tokens

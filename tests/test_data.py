@@ -250,6 +250,14 @@ def test_random_samplers():
     assert sorted(data.SubsetRandomSampler([5, 7, 9], generator=0)) == [5, 7, 9]
 
 
+def test_a_generator_goes_on_where_it_was():
+    own = fastdl.Generator().manual_seed(1)
+    loader = DataLoader(range(20), 4, shuffle=True, generator=own)
+    first, second = ([plain(b) for b in loader] for _ in range(2))
+    own.manual_seed(1)
+    assert first == [plain(b) for b in loader] != second
+
+
 def test_the_library_generator_seeds_the_order():
     orders = []
     for _ in range(2):

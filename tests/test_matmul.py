@@ -245,5 +245,9 @@ def test_no_memory_outside_the_arrays(isa, mode):
             np.testing.assert_array_equal(_native.matmul(a, bt.T), expected)
             np.testing.assert_array_equal(_native.matmul(bt, a.T), expected.T)
             np.testing.assert_array_equal(_native.linear(a, bt, bias), expected + bias)
+        for k, dtype in itertools.product((16, 64, 80, 208), DTYPES):  # rows begin inside a line
+            rows = _native.empty((9 * k + 4,), np.dtype(dtype).name)[4:].reshape(9, k)
+            rows[...], x = integers(9, k, dtype=dtype), integers(k, dtype=dtype)
+            np.testing.assert_array_equal(_native.matmul(rows, x), rows @ x)
     finally:
         _native.set_memory_mode("normal")

@@ -372,6 +372,19 @@ def test_sequences_are_padded_and_packed_as_in_torch():
         np.testing.assert_array_equal(mine.numpy(), his)
 
 
+def test_dropout_is_between_layers_and_only_while_training():
+    """Every element dropped: the second layer sees zeros. None while evaluating."""
+    x = np.random.default_rng(11).standard_normal((5, 3, 4))
+    for kind in KINDS:
+        for p in (0.0, 1.0):
+            theirs, ours = pair(None, kind, "float64", input_size=4, hidden_size=6, num_layers=2,
+                                dropout=p)  # fmt: skip
+            for training in (True, False):
+                got = ours.train(training)(fastdl.Tensor(x))[0].detach().numpy()
+                want = theirs.train(training)(torch.tensor(x))[0].detach().numpy()
+                agreement.close(got, want, agreement.BETWEEN_LIBRARIES)
+
+
 def test_bad_calls_name_what_is_wrong():
     x, lstm = np.zeros((3, 2, 4), "f4"), nn.LSTM(4, 5)
     bad = [

@@ -18,7 +18,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,13 @@ Axis = int | Sequence[int] | None
 # Results of the library's exp and log are within 2 ULP; one ULP is at most 2u·|result|.
 FUNCTION_ULPS = 2
 LOG1P_ROUNDINGS = 8  # of log u · (z / (u − 1)), u = 1 + z rounded, for −1 <= z <= 1
+
+
+class Factor(NamedTuple):
+    """An exact right-hand factor of products, and its magnitudes in float64."""
+
+    value: np.ndarray
+    magnitude: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,19 +174,25 @@ class Bounded:
         """max(x, 0) moves by no more than x, and rounds nothing."""
         return self._make(np.where(self.value < 0, 0, self.value), self.error)
 
+    def factor(self) -> Factor:
+        """The numbers, which must be exact, as a right-hand factor for `affine`."""
+        assert not self.error.any()
+        return Factor(np.ascontiguousarray(self.value), np.abs(self.value).astype(np.float64))
+
     def affine(
-        self, products: Sequence[tuple[Bounded, Bounded]], terms: Sequence[Bounded | None]
+        self, products: Sequence[tuple[Bounded, Factor]], terms: Sequence[Bounded | None]
     ) -> Bounded:
         """Σ a @ b + Σ terms as one sum of the kernel's depth, in whatever order; `self` is only
         where the unit and the depth come from."""
-        value = carried = size = np.zeros((), self.value.dtype)
+        value = np.zeros((), self.value.dtype)
+        carried = size = np.zeros(())
         for a, b in products:
             value = value + a.value @ b.value
-            most_a, most_b = np.abs(a.value) + a.error, np.abs(b.value) + b.error
-            carried = carried + a.error @ most_b
-            if b.error.any():
-                carried = carried + np.abs(a.value) @ b.error
-            size = size + most_a @ most_b
+            # Of bounds some digits will do: in float64, where a product takes no time.
+            error = a.error.astype(np.float64)
+            if error.any():
+                carried = carried + error @ b.magnitude
+            size = size + (np.abs(a.value).astype(np.float64) + error) @ b.magnitude
         for term in terms:
             if term is not None:
                 value, carried = value + term.value, carried + term.error

@@ -20,8 +20,8 @@ from .pool import *
 from .random import *
 from .rnn import *
 from .shape import *
-from .softmax import *
 from .shape_pad import *
+from .softmax import *
 
 # So that `import fastdl.nn.functional as F` works, as in torch.
 sys.modules[f"{__name__}.functional"] = functional

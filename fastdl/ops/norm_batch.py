@@ -287,7 +287,11 @@ def _batch_backward_bounded(
     n = parts.value.shape[0] * parts.value.shape[2]
     d, scale = _planes(x) - _column(mean), _column(rstd)
     db, along = parts.sum((0, 2), keepdims=True), (parts * d).sum((0, 2), keepdims=True)
-    dx = parts - db / n - d * (along * scale * scale / n) if training else parts
+    if training:  # products of sums and squares, which may leave the range of float32 on their way
+        factor = (along.in_range() * scale * scale).in_range() / n
+        dx = parts - db / n - (d * factor).in_range()
+    else:
+        dx = parts
     dx = dx * (scale if weight is None else scale * _column(weight))
     return dx.reshape(*x.value.shape), (along * scale).reshape(-1), db.reshape(-1)
 

@@ -47,11 +47,10 @@ def _rnn(activation: Callable[[Any], Any]) -> Any:
         x: Any, h0: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, batch_sizes: Any, reverse: bool
     ) -> Any:
         inputs, h, rows = _flat(x), h0, []
+        by_x, by_h = w_ih.T.factor(), w_hh.T.factor()
         for step in _taken(x, batch_sizes, reverse):
             before = h[: step.active]
-            new = activation(
-                h.affine([(inputs[step.rows], w_ih.T), (before, w_hh.T)], [b_ih, b_hh])
-            )
+            new = activation(h.affine([(inputs[step.rows], by_x), (before, by_h)], [b_ih, b_hh]))
             rows.append((step.rows, new))
             h = _merged(new, h, step)
         return _assembled(rows, x.value.shape[:-1], h0, h0.value.shape[1]), h
@@ -66,11 +65,12 @@ rnn_relu_layer = _rnn(lambda a: a.relu())
 def _rnn_backward(slope: Callable[[Any, Any], Any]) -> Any:
     def formula(g_y: Any, g_h: Any, y: Any, w_hh: Any, batch_sizes: Any, reverse: bool) -> Any:
         upstream, values, dh, rows = _flat(g_y), _flat(y), g_h, []
+        back = w_hh.factor()
         for step in _taken(y, batch_sizes, reverse)[::-1]:
             n = step.active
             d = slope(values[step.rows], upstream[step.rows] + dh[:n])
             rows.append((step.rows, d))
-            dh = _merged(dh.affine([(d, w_hh)], []), dh, step)
+            dh = _merged(dh.affine([(d, back)], []), dh, step)
         return _assembled(rows, y.value.shape[:-1], g_h, y.value.shape[-1]), dh
 
     return bounded(formula)
@@ -91,15 +91,17 @@ def lstm_layer(
     every_h: Rows = []
     every_gate: Rows = []
     every_c: Rows = []
+    by_x, by_h = w_ih.T.factor(), w_hh.T.factor()
+    projection = None if w_hr is None else w_hr.T.factor()
     for step in _taken(x, batch_sizes, reverse):
         n = step.active
-        a = h.affine([(inputs[step.rows], w_ih.T), (h[:n], w_hh.T)], [b_ih, b_hh])
+        a = h.affine([(inputs[step.rows], by_x), (h[:n], by_h)], [b_ih, b_hh])
         i, f, g, o = (a[:, k * units : (k + 1) * units] for k in range(4))
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
         new_c = f * c[:n] + i * g
         new_h = o * new_c.tanh()
-        if w_hr is not None:
-            new_h = h.affine([(new_h, w_hr.T)], [])
+        if projection is not None:
+            new_h = h.affine([(new_h, projection)], [])
         every_h.append((step.rows, new_h))
         every_c.append((step.rows, new_c))
         every_gate.append((step.rows, concatenate([i, f, g, o], axis=1)))
@@ -121,6 +123,7 @@ def lstm_layer_backward(
     units, lead = c0.value.shape[1], g_y.value.shape[:-1]
     taken = _taken(g_y, batch_sizes, reverse)
     before = _before(taken, c0, all_c)
+    back, projection = w_hh.factor(), None if w_hr is None else w_hr.factor()
     dh, dc = g_h, g_c
     every_d: Rows = []
     every_h: Rows = []
@@ -129,8 +132,8 @@ def lstm_layer_backward(
         i, f, g, o = (all_gates[rows, k * units : (k + 1) * units] for k in range(4))
         hidden = upstream[rows] + dh[:n]
         every_h.append((rows, hidden))
-        if w_hr is not None:
-            hidden = dh.affine([(hidden, w_hr)], [])
+        if projection is not None:
+            hidden = dh.affine([(hidden, projection)], [])
         t = all_c[rows].tanh()
         new_dc = hidden * o * (1 - t * t) + dc[:n]
         d = concatenate(
@@ -138,7 +141,7 @@ def lstm_layer_backward(
              new_dc * i * (1 - g * g), hidden * t * (o * (1 - o))], axis=1,
         )  # fmt: skip
         every_d.append((rows, d))
-        dh, dc = _merged(dh.affine([(d, w_hh)], []), dh, step), _merged(new_dc * f, dc, step)
+        dh, dc = _merged(dh.affine([(d, back)], []), dh, step), _merged(new_dc * f, dc, step)
     d = _assembled(every_d, lead, g_h, 4 * units)
     if w_hr is None:
         return d, dh, dc, _nothing(g_h)
@@ -167,15 +170,18 @@ def gru_layer(
     def part(b: Any, first: int, last: int) -> Any:
         return None if b is None else b[first * units : last * units]
 
+    of_rz, of_n = slice(2 * units), slice(2 * units, None)
+    x_rz, x_n = w_ih[of_rz].T.factor(), w_ih[of_n].T.factor()
+    h_rz, h_n = w_hh[of_rz].T.factor(), w_hh[of_n].T.factor()
     for step in _taken(x, batch_sizes, reverse):
         before, here = h[: step.active], inputs[step.rows]
         rz = h.affine(
-            [(here, w_ih[: 2 * units].T), (before, w_hh[: 2 * units].T)],
+            [(here, x_rz), (before, h_rz)],
             [part(b_ih, 0, 2), part(b_hh, 0, 2)],
         ).sigmoid()
         r, z = rz[:, :units], rz[:, units:]
-        m = h.affine([(before, w_hh[2 * units :].T)], [part(b_hh, 2, 3)])
-        n = (h.affine([(here, w_ih[2 * units :].T)], [part(b_ih, 2, 3)]) + r * m).tanh()
+        m = h.affine([(before, h_n)], [part(b_hh, 2, 3)])
+        n = (h.affine([(here, x_n)], [part(b_ih, 2, 3)]) + r * m).tanh()
         new = z.between(n, before)
         every_h.append((step.rows, new))
         every_gate.append((step.rows, concatenate([r, z, n, m], axis=1)))
@@ -196,6 +202,7 @@ def gru_layer_backward(
     # What goes back to the state before, in two parts, for they are summed in no stated order.
     past, through = g_h, g_h.exactly(np.zeros_like(g_h.value))
     rows: Rows = []
+    back = w_hh.factor()
     for step in taken[::-1]:
         count = step.active
         r, z, n, m = (all_gates[step.rows, k * units : (k + 1) * units] for k in range(4))
@@ -206,7 +213,7 @@ def gru_layer_backward(
         rows.append((step.rows, concatenate([dr, dz, dn, dm], axis=1)))
         past = _merged(dh * z, past, step)
         through = _merged(
-            g_h.affine([(concatenate([dr, dz, dm], axis=1), w_hh)], []), through, step
+            g_h.affine([(concatenate([dr, dz, dm], axis=1), back)], []), through, step
         )
     return (
         _assembled(rows, g_y.value.shape[:-1], g_h, 4 * units),

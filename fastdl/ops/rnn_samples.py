@@ -50,7 +50,7 @@ _BENCH = (
     ("digits T28 B64 I28 H128", 28, 64, 28, 128),
     ("T50 B32 I128 H256", 50, 32, 128, 256),
     ("T100 B1 I256 H512", 100, 1, 256, 512),
-    ("T10 B64 I512 H512", 10, 64, 512, 512),
+    ("T5 B64 I512 H512", 5, 64, 512, 512),
 )
 _FREE_STEPS = 2  # more let unbounded numbers of the checker's hard families overflow
 _COUPLED_STEPS = 4  # more of strongly coupled units are too rough for central differences

@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 
 NAMES: dict[str, dict[str, str]] = {"torch": {}, "torch-nhwc": {}}
+WITH_GRADIENTS = (
+    "mse_loss", "smooth_l1_loss", "huber_loss", "soft_margin_loss", "binary_cross_entropy",
+)  # fmt: skip
+LOSSES = (
+    *WITH_GRADIENTS, "l1_loss", "hinge_embedding_loss", "binary_cross_entropy_with_logits",
+    "kl_div", "nll_loss", "ctc_loss", "pairwise_distance",
+)  # fmt: skip
 
 
 def version() -> str:
@@ -29,9 +36,9 @@ def contestant(
         return None
     tensors = []
     for a in arrays:
-        if op != "copy" and isinstance(a, np.ndarray):  # its job is to change the format
-            a = np.ascontiguousarray(a)
         t = torch.from_numpy(a) if isinstance(a, np.ndarray) else a
+        if isinstance(t, torch.Tensor) and op != "copy":  # whose job is to change the format
+            t = t.contiguous()
         if name == "torch-nhwc" and isinstance(t, torch.Tensor) and t.ndim == 4:
             t = t.contiguous(memory_format=torch.channels_last)
         tensors.append(t)
@@ -63,6 +70,8 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return lambda g, y: aten._log_softmax_backward_data(g, y, o.get("dim", -1), y.dtype)
     if op == "cross_entropy":
         return lambda x, t, w=None: functional.cross_entropy(x, t, w, **o)
+    if op in LOSSES or op.removesuffix("_backward") in LOSSES:
+        return _loss_function(torch, op, o)
     if op == "cat":
         return lambda *x: torch.cat(x, o.get("dim", 0))
     if op == "copy":
@@ -73,7 +82,83 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return _image_function(torch, op, o)
     if op.endswith("_layer"):
         return _recurrent_function(torch, op, o)
-    return _volume_function(torch, op, o)
+    topics = (_volume_function, _shape_function, _norm_function, _network_function)
+    return next((found for topic in topics if (found := topic(torch, op, o))), None)
+
+
+def _shape_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    if op in ("gather", "index_select"):
+        return lambda x, i: getattr(torch, op)(x, o["dim"], i)
+    if op in ("scatter", "scatter_add", "index_add"):
+        return lambda x, i, s: getattr(torch, op)(x, o["dim"], i, s)
+    if op == "sort":
+        return lambda x: torch.sort(x, stable=True, **o)
+    if op in ("topk", "flip", "roll", "tril", "triu"):
+        return lambda x: getattr(torch, op)(x, **o)
+    if op == "repeat":
+        return lambda x: x.repeat(o["repeats"])
+    if op == "total_norm":
+        return lambda *x: torch.nn.utils.get_total_norm(x, **o)
+    return None
+
+
+def _norm_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """Normalisations; the moments that torch keeps for backward are made outside the clock."""
+    functional, aten = torch.nn.functional, torch.ops.aten
+    shape, eps, groups = o.get("normalized_shape"), o.get("eps", 1e-5), o.get("num_groups", 1)
+    kept: list[Any] = []
+
+    def layer_backward(g: Any, x: Any, w: Any) -> Any:
+        kept[:] = kept or aten.native_layer_norm(x, shape, w, w, eps)[1:]
+        return aten.native_layer_norm_backward(g, x, shape, *kept, w, w, [True] * 3)
+
+    def group_backward(g: Any, x: Any, w: Any) -> Any:
+        sizes = x.shape[0], x.shape[1], x[0, 0].numel()
+        kept[:] = kept or aten.native_group_norm(x, w, w, *sizes, groups, eps)[1:]
+        return aten.native_group_norm_backward(g, x, *kept, w, *sizes, groups, [True] * 3)
+
+    def batch_backward(g: Any, x: Any, mean: Any, rstd: Any, w: Any) -> Any:
+        training = o.get("training", True)
+        return aten.native_batch_norm_backward(
+            g, x, w, mean, rstd, mean, rstd, training, eps, [True] * 3
+        )
+
+    found: dict[str, Callable[..., Any]] = {
+        "layer_norm": lambda x, w=None, b=None: functional.layer_norm(x, shape, w, b, eps),
+        "layer_norm_backward": layer_backward,
+        "rms_norm": lambda x, w=None: functional.rms_norm(x, shape, w, eps),
+        "group_norm": lambda x, w=None, b=None: functional.group_norm(x, groups, w, b, eps),
+        "group_norm_backward": group_backward,
+        "batch_norm": lambda x, w=None, b=None: functional.batch_norm(x, None, None, w, b, True),
+        "batch_norm_eval": lambda x, m, v, w=None, b=None: functional.batch_norm(x, m, v, w, b),
+        "batch_norm_backward": batch_backward,
+    }
+    return found.get(op)
+
+
+def _network_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """Softmax, attention, embedding, and random numbers (its own)."""
+    functional, aten = torch.nn.functional, torch.ops.aten
+    dim, rows, p = o.get("dim", -1), o.get("num_embeddings", 0), o.get("p", 0.0)
+    causal, scale = o.get("is_causal", False), o.get("scale")
+
+    def attention(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
+        return functional.scaled_dot_product_attention(q, k, v, mask, p, causal, scale=scale)
+
+    found: dict[str, Callable[..., Any]] = {
+        "softmax": lambda x: functional.softmax(x, dim),
+        "softmax_backward": lambda g, y: aten._softmax_backward_data(g, y, dim, y.dtype),
+        "embedding": lambda w, index: functional.embedding(index, w),
+        "embedding_backward": lambda g, index: aten.embedding_dense_backward(
+            g, index, rows, -1, False
+        ),
+        "scaled_dot_product_attention": attention,
+        "dropout": lambda x: functional.dropout(x, p),
+        "uniform": lambda x: torch.empty_like(x).uniform_(o["low"], o["high"]),
+        "normal": lambda x: torch.empty_like(x).normal_(o["mean"], o["std"]),
+        "bernoulli": torch.bernoulli,
+    }
+    return found.get(op)
 
 
 def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
@@ -113,6 +198,21 @@ def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., An
             x, o["size"], None, o.get("mode", "nearest"), o.get("align_corners")
         )
     return None
+
+
+def _loss_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
+    """A loss with its options, or its gradient where torch has it as a function of its own."""
+    name = op.removesuffix("_backward")
+    if name == op:
+        if op == "kl_div":  # whose public face warns at every call
+            return lambda x, t: torch.kl_div(x, t, 1, log_target=o.get("log_target", False))
+        return lambda *arrays: getattr(torch.nn.functional, op)(*arrays, **o)
+    found = getattr(torch.ops.aten, op, None)
+    if name not in WITH_GRADIENTS or found is None or o.get("reduction", "mean") != "mean":
+        return None
+    mean = (None, 1) if name == "binary_cross_entropy" else (1,)
+    option = {"smooth_l1_loss": ("beta",), "huber_loss": ("delta",)}.get(name, ())
+    return lambda g, x, t: found(g, x, t, *mean, *(o.get(key, 1.0) for key in option))
 
 
 def _recurrent_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
