@@ -34,6 +34,7 @@ from .elementwise import (
     UNARY_SAMPLES,
     add,
     bytes_of,
+    cast,
     correctly_rounded,
     cost_of,
     cost_of_deciding,
@@ -304,7 +305,8 @@ def _pow_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
                 return where(ge(b, 0), 0, mul(mul(g, saved.y), -math.inf))
             return mul(mul(g, saved.y), math.log(a) if a > 0 else math.nan)
         nothing = logical_and(eq(a, 0), ge(b, 0))
-        return where(nothing, 0, mul(mul(g, saved.y), log(a)))
+        base = a if is_float(a.dtype) else cast(a, dtype=g.dtype.name)
+        return where(nothing, 0, mul(mul(g, saved.y), log(base)))
 
     return sum_like(saved, 0, by_base), sum_like(saved, 1, by_exponent)
 
