@@ -46,12 +46,13 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_values_and_gradients(name):
-    """float32 within 2⁻²⁰ of torch's float64 result: formulas of at most ten roundings."""
+    """float32 against torch's float64: at most 16 roundings of terms as large as g·(1 + |x|), each
+    carried on by a factor of at most 2. (The sharp bounds are the specs'.)"""
     for seed in range(CONFIGS):
         rng = np.random.default_rng(seed)
         options = OPTIONS[name](rng)
         shape = (*shape_of(rng), 4) if name == "glu" else shape_of(rng)
-        x = draw(rng, shape, rng.choice([1.0, 8.0]))
+        x = draw(rng, shape, rng.choice([1.0, 4.0]))
         mine = fastdl.Tensor(x, requires_grad=True)
         peer = torch.from_numpy(x.astype(np.float64)).requires_grad_()
         y, z = getattr(F, name)(mine, **options), getattr(TF, name)(peer, **options)
@@ -59,11 +60,10 @@ def test_values_and_gradients(name):
         g = np.asarray(rng.standard_normal(tuple(z.shape)), np.float32)
         y.backward(g)
         z.backward(torch.from_numpy(g.astype(np.float64)))
-        kinks = np.isin(np.abs(x), (0.3,))
+        terms = (1 + np.abs(x).max(initial=0)) * (1 + np.abs(g).max(initial=0))
         for got, want in ((y.detach(), z.detach()), (mine.grad, peer.grad)):
             error = np.abs(got.numpy() - want.numpy())
-            scale = 1 + np.abs(want.numpy())
-            assert np.all((error <= 2.0**-20 * scale) | (kinks if got.shape == x.shape else False))
+            assert np.all(error <= 2 * 16 * 2.0**-24 * terms * (1 + np.abs(want.numpy())))
 
 
 # torch's hardsigmoid multiplies by 1/6 rounded to float32, also in float64.

@@ -240,7 +240,7 @@ def test_three_operands(name):
         )
         options = {} if name == "lerp" else {"value": float(rng.choice([1.0, -0.7, 2.0]))}
         if name == "lerp" and rng.random() < 0.5:
-            c = 0.3
+            c = 0.375
         check_values(name, a, b, c, **options)
     a, b = normal(3, 5, dtype=np.float64), normal(5, seed=1, dtype=np.float64)
     check_gradients(name, a, b, np.abs(normal(3, 1, seed=2, dtype=np.float64)) + 1.1)

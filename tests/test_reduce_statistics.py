@@ -129,6 +129,8 @@ def test_a_constant_has_no_deviation_and_no_gradient():
 @pytest.mark.parametrize("p", [2, 1, 0, 3, 0.5, 1.5, math.inf, -math.inf, "fro"])
 def test_norm(p):
     for _, x, dim, keep in configurations(empty=False):
+        if p == "fro" and isinstance(dim, tuple) and len(dim) > 2:
+            continue  # torch takes at most two
         same_outcome("norm", x, p, dim, keep)
         if p != "fro":
             same_outcome("norm", x, p, dim, keep, ours=F.linalg.vector_norm,

@@ -11,6 +11,7 @@ from ..core.errors import ArgumentError
 from ..core.shapes import as_int
 from ..ops import elementwise as basic
 from ..ops import elementwise_math as ops
+from ..ops import elementwise_ternary as ternary
 from ._face import method
 
 __all__ = [
@@ -297,7 +298,7 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     """
     if _floats(input) and not (min is None and max is None):
         min, max = -math.inf if min is None else min, math.inf if max is None else max
-    return ops.clamp(input, min, max, out=out)
+    return ternary.clamp(input, min, max, out=out)
 
 
 clip = method(in_place=True, name="clip")(clamp)
@@ -318,19 +319,19 @@ def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
 @method(in_place=True)
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Any = None) -> Any:
     """input + value · tensor1 · tensor2, floats. As torch.addcmul."""
-    return ops.addcmul(input, tensor1, tensor2, value=value, out=out)
+    return ternary.addcmul(input, tensor1, tensor2, value=value, out=out)
 
 
 @method(in_place=True)
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Any = None) -> Any:
     """input + value · tensor1 / tensor2, floats. As torch.addcdiv."""
-    return ops.addcdiv(input, tensor1, tensor2, value=value, out=out)
+    return ternary.addcdiv(input, tensor1, tensor2, value=value, out=out)
 
 
 @method(in_place=True)
 def lerp(input: Any, end: Any, weight: Any, *, out: Any = None) -> Any:
     """input + weight · (end − input), floats; the weight a number or a tensor. As torch.lerp."""
-    return ops.lerp(input, end, weight, out=out)
+    return ternary.lerp(input, end, weight, out=out)
 
 
 def _reflected(function: Any) -> Any:

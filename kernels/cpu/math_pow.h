@@ -70,8 +70,8 @@ FD_INLINE Vec<T> pow(Vec<T> x, Vec<T> y) {
   const auto plain = (x > V::zero()) & (x < inf) & (abs(y) < inf);
   if (__builtin_expect(all(plain), 1)) return r;
   // Zeros and infinities: e to an infinite power or none; 1 to an infinite one is 1.
-  const V extreme = exp(y * select(t == one, V::zero(), log(t)));
-  r = select((t > V::zero()) & (t < inf) & (abs(y) < inf), r, extreme);
+  const auto usual = (t > V::zero()) & (t < inf) & (abs(y) < inf);
+  if (!all(usual)) r = select(usual, r, exp(y * select(t == one, V::zero(), log(t))));
   const V half = V::set(T(0.5)) * y;
   const auto whole = round(y) == y, odd = whole & (round(half) != half);
   r = select(odd, copy_sign(r, x), r);

@@ -18,6 +18,22 @@ LOSSES = (
 )  # fmt: skip
 
 
+ELEMENTWISE = {
+    "abs", "sign", "square", "sqrt", "rsqrt", "reciprocal", "floor", "ceil", "trunc", "round",
+    "sin", "cos", "log1p", "expm1", "exp2", "log2", "log10", "isnan", "isinf", "isfinite",
+    "logical_not", "bitwise_not", "maximum", "minimum", "pow", "floor_divide", "remainder",
+    "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "clamp", "addcmul", "addcdiv", "lerp",
+}  # fmt: skip
+ACTIVATIONS = {
+    "leaky_relu", "elu", "gelu", "silu", "mish", "softplus", "logsigmoid", "softsign", "hardtanh",
+    "hardsigmoid", "hardswish",
+}  # fmt: skip
+PLAIN_GRADIENTS = {"gelu", "silu", "mish", "hardswish", "hardsigmoid"}  # aten's take (g, x) alone
+REDUCTIONS = {"sum", "mean", "amax", "argmax", "max", "amin", "argmin", "min", "prod", "var", "std",
+              "norm", "logsumexp"}  # fmt: skip
+
+
 def version() -> str:
     """torch's version."""
     return importlib.metadata.version("torch")
@@ -52,6 +68,12 @@ def contestant(
 
 def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
     functional, aten = torch.nn.functional, torch.ops.aten
+    if op in ELEMENTWISE:
+        return getattr(torch, op)
+    if op in ACTIVATIONS:
+        return lambda x: getattr(functional, op)(x, **o)
+    if op.removesuffix("_backward") in PLAIN_GRADIENTS:
+        return getattr(aten, op)
     same = ("matmul", "add", "sub", "mul", "div", "neg", "eq", "ne", "lt", "le", "gt", "ge",
             "where",
             "relu", "exp", "log", "tanh", "sigmoid", "erf")  # fmt: skip
@@ -59,11 +81,14 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
         return getattr(torch.special if op == "erf" else torch, op)
     if op == "linear":
         return functional.linear
-    if op in ("sum", "mean", "amax", "argmax", "max"):
+    if op in ("cumsum", "cumprod"):
+        return lambda x: getattr(torch, op)(x, o["dim"])
+    if op in REDUCTIONS:
         dim, keep = o.get("dim"), o.get("keepdim", False)
         if dim is None:
             return getattr(torch, op)
-        return lambda x: getattr(torch, op)(x, dim=dim, keepdim=keep)
+        more = {"p": o["p"]} if "p" in o else {}
+        return lambda x: getattr(torch, op)(x, dim=dim, keepdim=keep, **more)
     if op == "log_softmax":
         return lambda x: functional.log_softmax(x, o.get("dim", -1))
     if op == "log_softmax_backward":
