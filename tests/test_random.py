@@ -1,5 +1,7 @@
 """Random numbers: their distribution, their place in the stream, dropout and what it replays."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,9 @@ def test_one_seed_one_stream():
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(kept, again, strict=True))
     assert fastdl.initial_seed() == 3
     other = fastdl.Generator().manual_seed(3)
+    twin = copy.deepcopy(other)
     assert np.array_equal(fastdl.rand(5, generator=other).numpy(), kept[0].numpy())
+    assert np.array_equal(fastdl.rand(5, generator=twin).numpy(), kept[0].numpy())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -64,6 +64,13 @@ class Generator:
             self._seed, self._offset = map(int, np.ascontiguousarray(state).view(np.uint64))
         return self
 
+    def __getstate__(self) -> tuple[int, int]:
+        return self._seed, self._offset
+
+    def __setstate__(self, state: tuple[int, int]) -> None:
+        self._lock = threading.Lock()
+        self._seed, self._offset = state
+
     def take(self, numbers: int) -> tuple[int, int]:
         """The seed, and the first counter of enough of them for so many numbers of 64 bits.
 
