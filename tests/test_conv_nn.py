@@ -88,6 +88,7 @@ def test_a_layer_is_torchs(name, args, options, shape):
 
 @pytest.mark.parametrize("name", ["Conv1d", "Conv3d", "ConvTranspose2d"])
 def test_initial_values_have_torchs_bound(name):
+    fastdl.manual_seed(0)  # the largest of 8 biases is not always past half of the bound
     mine, peer = (getattr(m, name)(6, 8, 3) for m in (nn, torch.nn))
     bound = 1 / np.sqrt(np.prod(peer.weight.shape[1:]))
     for p in mine.parameters():

@@ -371,13 +371,6 @@ def test_cross_entropy_of_probabilities():
         within(a, b, np.broadcast_to(200 * UNIT["float64"], a.shape))
 
 
-def test_deprecated_arguments_are_refused():
-    x, t = np.zeros((2, 3), np.float32), np.zeros(2, np.int64)
-    for name in ("size_average", "reduce"):
-        with pytest.raises(fastdl.errors.ArgumentError, match="deprecated"):
-            F.cross_entropy(x, t, **{name: True})
-
-
 def test_what_is_no_array_is_refused():
     x = np.zeros((2, 3), np.float32)
     calls = [
