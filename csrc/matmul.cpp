@@ -89,7 +89,7 @@ bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const
       copy(a, Matrix<T>{scratch.as<T>(), m, k, k, 1});
       rows = {scratch.as<T>(), m, k, k, 1};
     }
-    const int64_t chunks = few_rows_chunks(ceil_div(n, 4), n * k, 4);
+    const int64_t chunks = few_rows_chunks(ceil_div(n, 4), n * k, 1);
     parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
       const int64_t begin = 4 * cut(ceil_div(n, 4), chunks, chunk);
       const int64_t end = std::min(n, 4 * cut(ceil_div(n, 4), chunks, chunk + 1));

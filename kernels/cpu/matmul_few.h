@@ -13,7 +13,7 @@ namespace {
 // time reaches 92 (but 115, not 109, at 1024^2; and 40, not 50, from memory at 4096^2).
 constexpr int64_t kAhead = 1024;  // bytes
 constexpr int64_t kFarAhead = 2048;
-constexpr int64_t kNear = 24 << 20;  // bytes of B that may be in a cache
+constexpr int64_t kNear = 12 << 20;  // bytes of B that may be in a cache
 
 template <int rows, int bytes, class T>
 FD_INLINE void prefetch(const T* b, int64_t k, int64_t k_size, int64_t ldb, int64_t ahead) {
