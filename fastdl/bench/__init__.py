@@ -22,8 +22,8 @@ from ..version import __version__
 from . import peers
 from .roofline import Roofline, measure
 
-# Seconds of silence before a block. OpenBLAS's idle workers spin for some 60 ms: after 30 ms of silence
-# a product on two threads took up to twice its time beside them, with a spread of 90%.
+# Seconds of silence before a block. OpenBLAS's idle workers spin for some 60 ms: after 30 ms of
+# silence a product on two threads took up to twice its time beside them, with a spread of 90%.
 QUIET = 0.1
 
 
