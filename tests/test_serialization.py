@@ -188,30 +188,40 @@ def test_killing_the_writer_leaves_a_whole_file(tmp_path):
         assert (state["x"].numpy() == n).all()
 
 
-def test_resuming_gives_the_same_bits(tmp_path):
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Lion"])
+def test_resuming_gives_the_same_bits(tmp_path, name):
+    """Model, optimiser, schedule and random numbers from a file: as if nothing had stopped."""
     rng = np.random.default_rng(0)
     batches = [(rng.normal(size=(8, 5)).astype("f4"), rng.integers(0, 3, 8)) for _ in range(6)]
 
-    def train(model, optimizer, batches):
+    def train(model, optimizer, scheduler, batches):
         for x, y in batches:
             optimizer.zero_grad()
             nn.CrossEntropyLoss()(model(fastdl.tensor(x)), fastdl.tensor(y)).backward()
             optimizer.step()
+            scheduler.step()
 
     def make():
         fastdl.manual_seed(0)
-        model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
-        return model, optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        model = nn.Sequential(
+            nn.Linear(5, 7), nn.BatchNorm1d(7), nn.ReLU(), nn.Dropout(0.3), nn.Linear(7, 3)
+        )
+        options = {"momentum": 0.9} if name == "SGD" else {}
+        optimizer = getattr(optim, name)(model.parameters(), lr=0.01, **options)
+        return model, optimizer, optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=6)
 
-    whole, optimizer = make()
-    train(whole, optimizer, batches)
-    first, optimizer = make()
-    train(first, optimizer, batches[:3])
-    fastdl.save({"model": first.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "s")
-    second, optimizer = make()
-    state = fastdl.load(tmp_path / "s")
-    second.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    train(second, optimizer, batches[3:])
-    for a, b in zip(whole.parameters(), second.parameters(), strict=True):
-        assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+    whole = make()
+    train(*whole, batches)
+    first = make()
+    train(*first, batches[:3])
+    state = {part: one.state_dict() for part, one in zip("mos", first, strict=True)}
+    fastdl.save({**state, "random": fastdl.get_rng_state()}, tmp_path / "state")
+    second = make()
+    fastdl.manual_seed(99)
+    loaded = fastdl.load(tmp_path / "state")
+    for part, one in zip("mos", second, strict=True):
+        one.load_state_dict(loaded[part])
+    fastdl.set_rng_state(loaded["random"])
+    train(*second, batches[3:])
+    for key, value in whole[0].state_dict().items():
+        assert value.numpy().tobytes() == second[0].state_dict()[key].numpy().tobytes(), key
