@@ -247,7 +247,8 @@ def test_clipping_agrees(config):
     # Summed in float64 and rounded once; the powers other than 1, 2 and inf lose some more.
     assert abs(float(found) - float(want)) <= 8 * np.finfo(dtype).eps * float(want)
     utils.clip_grad_value_(mine, 0.3)
-    torch.nn.utils.clip_grad_value_(theirs, 0.3)
+    if any(q.grad is not None for q in theirs):  # torch fails on no gradients at all
+        torch.nn.utils.clip_grad_value_(theirs, 0.3)
     for p, q in zip(mine, theirs, strict=True):
         assert (p.grad is None) == (q.grad is None)
         if p.grad is not None:  # torch sums the norm in the dtype itself
