@@ -181,7 +181,6 @@ def _network_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., A
         "dropout": lambda x: functional.dropout(x, p),
         "uniform": lambda x: torch.empty_like(x).uniform_(o["low"], o["high"]),
         "normal": lambda x: torch.empty_like(x).normal_(o["mean"], o["std"]),
-        "bernoulli": torch.bernoulli,
     }
     return found.get(op)
 
