@@ -217,10 +217,12 @@ def race(name, threads, turns=5, seconds=1.0):
     for a, b in zip(teams["torch"].losses, teams["fastdl"].losses, strict=True):
         if not abs(a - b) <= 1e-2 * abs(a):  # float32, several steps: the same network, not bits
             raise SystemExit(f"{name}: the losses differ: torch {a}, fastdl {b}")
+    from fastdl.bench import QUIET
+
     times = {library: [] for library in teams}
     for _ in range(turns):
         for library, team in teams.items():
-            time.sleep(0.05)
+            time.sleep(QUIET)
             times[library] += team.ask(seconds)
     profile = teams["fastdl"].ask(None)
     for team in teams.values():

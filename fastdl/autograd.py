@@ -38,17 +38,13 @@ class no_grad(ContextDecorator):  # noqa: N801 (torch's name)
     function."""
 
     _state = False
+    _tokens: list[Token[bool]]
 
     def __new__(cls, function: Any = None) -> Any:
         """A context, or the function itself decorated."""
         new = super().__new__(cls)
-        if function is None:
-            return new
-        new.__init__()  # type: ignore[misc]
-        return new(function)
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
+        new._tokens = []
+        return new if function is None else new(function)
 
     def __enter__(self) -> None:
         self._tokens.append(_recording.set(self._state))

@@ -251,22 +251,21 @@ class Bounded:
     def __rtruediv__(self, other: Any) -> Bounded:
         return self._coerced(other) / self
 
-    def least(self, other: Any) -> Bounded:
-        """The smaller of two: a selection, off by no more than the worse of them."""
-        b = self._coerced(other)
-        return self._make(np.minimum(self.value, b.value), np.maximum(self.error, b.error))
+    def minimum(self, other: Any) -> Bounded:
+        """The smaller of two: a selection, as `maximum`."""
+        return -(-self).maximum(-self._coerced(other))
 
-    def most(self, other: Any) -> Bounded:
-        """The larger of two."""
-        return -(-self).least(-self._coerced(other))
+    def __lt__(self, other: Any) -> Any:
+        return self.value < self._coerced(other).value
 
-    def _compared(name: str) -> Callable[..., Any]:  # type: ignore[misc]  # noqa: N805
-        def compare(self: Bounded, other: Any) -> Any:
-            return getattr(self.value, name)(other.value if isinstance(other, Bounded) else other)
+    def __le__(self, other: Any) -> Any:
+        return self.value <= self._coerced(other).value
 
-        return compare
+    def __gt__(self, other: Any) -> Any:
+        return self.value > self._coerced(other).value
 
-    __lt__, __le__, __gt__, __ge__ = map(_compared, ("__lt__", "__le__", "__gt__", "__ge__"))
+    def __ge__(self, other: Any) -> Any:
+        return self.value >= self._coerced(other).value
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """NumPy's functions of Bounded numbers."""
@@ -274,7 +273,7 @@ class Bounded:
         first, *others = inputs
         if not isinstance(first, Bounded):  # a NumPy scalar before it
             first = self._coerced(first)
-        names = {"absolute": "__abs__", "minimum": "least", "maximum": "most",
+        names = {"absolute": "__abs__",
                  "multiply": "__mul__", "add": "__add__", "subtract": "__sub__",
                  "divide": "__truediv__", "negative": "__neg__", "greater": "__gt__",
                  "less": "__lt__", "less_equal": "__le__", "greater_equal": "__ge__"}  # fmt: skip

@@ -178,13 +178,14 @@ def _weight_grad_vjp(saved: Any, u: Any) -> tuple[Any, ...]:
 # --- for the checker and the benchmark ---------------------------------------------------------
 
 
-def _conv2d_terms(
+def convolution_terms(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: Any
 ) -> int:
+    """Products summed in an output of a convolution of any number of spatial dims, and the bias."""
     return math.prod(w.shape[1:]) + (bias is not None)
 
 
-def _input_grad_terms(
+def input_grad_terms(
     g: np.ndarray, w: np.ndarray, *, stride: Any, dilation: Any, groups: int, **options: Any
 ) -> int:
     """Only every s/gcd(s, d)-th tap meets a given row or column under stride s and dilation d."""
@@ -195,8 +196,9 @@ def _input_grad_terms(
     return w.shape[0] // groups * math.prod(taps)
 
 
-def _weight_grad_terms(x: np.ndarray, g: np.ndarray, **options: Any) -> int:
-    return g.shape[0] * g.shape[2] * g.shape[3]
+def weight_grad_terms(x: np.ndarray, g: np.ndarray, **options: Any) -> int:
+    """Places of the outputs, over which a weight's gradient is summed."""
+    return g.shape[0] * math.prod(g.shape[2:])
 
 
 def _conv2d_cost(
@@ -305,7 +307,7 @@ conv2d = op(
     vjp=_conv2d_vjp,
     saves={"x": (1,), "w": (0,)},
     cost=_conv2d_cost,
-    terms=_conv2d_terms,
+    terms=convolution_terms,
     bound=accumulated,
     samples=_samples("conv2d"),
     bad_inputs=(
@@ -373,7 +375,7 @@ conv2d_input_grad = op(
     vjp=_input_grad_vjp,
     saves=("g", "w"),
     cost=_input_grad_cost,
-    terms=_input_grad_terms,
+    terms=input_grad_terms,
     bound=accumulated,
     samples=_samples("conv2d_input_grad"),
     bad_inputs=(
@@ -395,7 +397,7 @@ conv2d_weight_grad = op(
     vjp=_weight_grad_vjp,
     saves=("x", "g"),
     cost=_weight_grad_cost,
-    terms=_weight_grad_terms,
+    terms=weight_grad_terms,
     bound=accumulated,
     samples=_samples("conv2d_weight_grad"),
     bad_inputs=(

@@ -12,7 +12,7 @@ from ..core import checks
 from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.windows import conv_options, conv_size, numbers
 from ..spec import OPS, BadInput, Cost, Out, Plan, Sample, accumulated, op
-from .conv import check_groups
+from .conv import check_groups, convolution_terms, input_grad_terms, weight_grad_terms
 
 # --- shapes ------------------------------------------------------------------------------------
 
@@ -125,26 +125,6 @@ def _weight_grad_vjp(saved: Any, u: Any) -> tuple[Any, ...]:
 # --- for the checker and the benchmark ---------------------------------------------------------
 
 
-def _conv3d_terms(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: Any
-) -> int:
-    return math.prod(w.shape[1:]) + (bias is not None)
-
-
-def _input_grad_terms(
-    g: np.ndarray, w: np.ndarray, *, stride: Any, dilation: Any, groups: int, **options: Any
-) -> int:
-    taps = (
-        math.ceil(k / (s // math.gcd(s, d)))
-        for k, s, d in zip(w.shape[2:], stride, dilation, strict=True)
-    )
-    return w.shape[0] // groups * math.prod(taps)
-
-
-def _weight_grad_terms(x: np.ndarray, g: np.ndarray, **options: Any) -> int:
-    return g.shape[0] * math.prod(g.shape[2:])
-
-
 def _cost(shape: Any, per_output: Any) -> Any:
     def cost(*arrays: Any, **options: Any) -> Cost:
         given = [a for a in arrays if a is not None]
@@ -219,7 +199,7 @@ conv3d = op(
     vjp=_conv3d_vjp,
     saves={"x": (1,), "w": (0,)},
     cost=_cost(_conv3d_shape, lambda y, x, w: math.prod(y) * math.prod(w.shape[1:])),
-    terms=_conv3d_terms,
+    terms=convolution_terms,
     bound=accumulated,
     samples=_samples("conv3d"),
     bad_inputs=(
@@ -253,7 +233,7 @@ conv3d_input_grad = op(
     vjp=_input_grad_vjp,
     saves=("g", "w"),
     cost=_cost(_input_grad_shape, lambda dx, g, w: g.size * math.prod(w.shape[1:])),
-    terms=_input_grad_terms,
+    terms=input_grad_terms,
     bound=accumulated,
     samples=_samples("conv3d_input_grad"),
     bad_inputs=(
@@ -274,7 +254,7 @@ conv3d_weight_grad = op(
     vjp=_weight_grad_vjp,
     saves=("x", "g"),
     cost=_cost(_weight_grad_shape, lambda dw, x, g: g.size * math.prod(dw[1:])),
-    terms=_weight_grad_terms,
+    terms=weight_grad_terms,
     bound=accumulated,
     samples=_samples("conv3d_weight_grad"),
     bad_inputs=(

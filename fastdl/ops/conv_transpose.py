@@ -17,7 +17,7 @@ from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_int, is_channels_last
 from ..core.windows import pair, plane
 from ..spec import OPS, BadInput, Cost, Out, Plan, Sample, accumulated, op
-from .conv import conv2d, conv2d_weight_grad
+from .conv import conv2d, conv2d_weight_grad, input_grad_terms
 from .shape import getitem
 
 NAME = "conv_transpose2d"
@@ -115,16 +115,8 @@ def _vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     return dx, dw, db
 
 
-def _terms(
-    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, *,
-    stride: Any, dilation: Any, groups: int, **options: Any,
-) -> int:  # fmt: skip
-    """Only every s/gcd(s, d)-th tap meets a given row or column under stride s and dilation d."""
-    taps = (
-        math.ceil(k / (s // math.gcd(s, d)))
-        for k, s, d in zip(w.shape[2:], stride, dilation, strict=True)
-    )
-    return w.shape[0] // groups * math.prod(taps) + (bias is not None)
+def _terms(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: Any) -> int:
+    return input_grad_terms(x, w, **options) + (bias is not None)
 
 
 def _cost(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: Any) -> Cost:

@@ -21,7 +21,7 @@ def _copy(source: np.ndarray, target: np.ndarray) -> None:
 def unfold(x: np.ndarray, *, kernel_size: Any, **options: Any) -> np.ndarray:
     """x[N,C,H,W] -> y[N,C·R·S,L]."""
     n, c = x.shape[:2]
-    size = fold_size("unfold", x.shape[2:], kernel_size, **options)  # type: ignore[arg-type]
+    size = fold_size("unfold", (x.shape[2], x.shape[3]), kernel_size, **options)
     y = empty((n, c, *kernel_size, *size), x.dtype)
     columns.unfold(_copy, x, y, {"kernel_size": kernel_size, **options})
     return y.reshape(n, c * kernel_size[0] * kernel_size[1], size[0] * size[1])

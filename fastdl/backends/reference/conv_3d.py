@@ -1,7 +1,8 @@
 """3-D convolution in plain NumPy, tap by tap: the formula of conv.py with a depth.
 
-y[n, k, o, p, q] = bias[k] + Σ_{c, t, r, s} x̂[n, c, o·sd + t·dd, p·sh + r·dh, q·sw + s·dw] w[k, c, t, r, s]
-"""  # noqa: E501
+y[n, k, o, p, q] = bias[k]
+    + Σ_{c, t, r, s} x̂[n, c, o·sd + t·dd, p·sh + r·dh, q·sw + s·dw] w[k, c, t, r, s]
+"""
 
 from __future__ import annotations
 
