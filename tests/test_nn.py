@@ -5,6 +5,7 @@ import pytest
 
 import fastdl
 from fastdl import errors, nn
+from fastdl.core.shapes import is_channels_last
 
 
 def small():
@@ -140,6 +141,20 @@ def test_state_dict_has_torchs_order():
     assert list(nn.Sequential(Inner(), nn.Linear(1, 1)).state_dict()) == [
         "0.running", "0.linear.weight", "0.linear.bias", "1.weight", "1.bias",
     ]  # fmt: skip
+
+
+def test_memory_format_of_a_network():
+    """The convolutions' weights are laid out anew, other parameters and all numbers stay."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    x = fastdl.randn(2, 3, 9, 9)
+    plain = net(x).detach().numpy()
+    assert net.to(memory_format=fastdl.channels_last) is net
+    assert is_channels_last(net[0].weight.detach().numpy()) and net[1].weight.shape == (8,)
+    y = net(x.contiguous(memory_format=fastdl.channels_last))
+    np.testing.assert_allclose(y.detach().numpy(), plain, rtol=1e-5, atol=1e-5)
+    y.sum().backward()
+    assert is_channels_last(net[0].weight.grad.numpy())
+    assert is_channels_last(y.detach().numpy())
 
 
 def test_cast_keeps_gradients():

@@ -249,23 +249,33 @@ class Module:
             else:
                 parameter.grad = Tensor(np.zeros(parameter.shape, parameter.dtype))
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Self:
-        """Casts float parameters and buffers, or moves them: `.to(dtype)`, `.to(device)`."""
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        memory_format: str | None = None,
+    ) -> Self:
+        """Casts float parameters and buffers, moves them, or lays 4-D ones out as NHWC in memory.
+
+        `.to(dtype)`, `.to(device)`, `.to(memory_format=fastdl.channels_last)`.
+        """
         probe = Tensor(np.empty(0, np.float32)).to(*args, dtype=dtype, device=device)
         target = probe.dtype if _names_dtype(args, dtype) else None
         if target is not None and not is_float(target):
             raise DTypeError(f"Module.to: dtype: got {target}, want a float dtype")
         for module in self.modules():
-            tensors = [*module._parameters.values(), *module._buffers.values()]
-            for tensor in tensors:
-                if tensor is None or target is None or not is_float(tensor.dtype):
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is None:
                     continue
-                if tensor.dtype == target:
-                    continue
+                wanted = target if is_float(tensor.dtype) else None
                 with no_grad():
-                    tensor._array = tensor.to(target)._array
+                    moved = tensor.to(wanted, memory_format=memory_format)
+                    if moved._array is tensor._array:
+                        continue
+                    tensor._array = moved._array
                     if tensor.grad is not None:
-                        tensor.grad = tensor.grad.to(target)
+                        tensor.grad = tensor.grad.to(wanted, memory_format=memory_format)
                 tensor._counter.value += 1
         return self
 
