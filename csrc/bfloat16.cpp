@@ -62,9 +62,11 @@ py::object convert(py::handle from, int from_type, py::handle to, int to_type,
 void bind_bfloat16(py::module_& m) {
 #if defined(__x86_64__)
   m.def("float32_to_bfloat16", [](py::handle x, py::handle out) {
+    note_isa(Isa::avx512_bf16);
     return convert(x, kFloat32, out, kUint16, avx512_bf16::bfloat16.narrow);
   });
   m.def("bfloat16_to_float32", [](py::handle x, py::handle out) {
+    note_isa(Isa::avx512_bf16);
     return convert(x, kUint16, out, kFloat32, avx512_bf16::bfloat16.widen);
   });
 #else

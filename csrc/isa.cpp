@@ -57,6 +57,8 @@ std::atomic<Isa> current{best_isa()};
 
 }  // namespace
 
+std::atomic<int> picked_isa{-1};
+
 Isa best_isa() {
   static const Isa best = probe();
   return best;

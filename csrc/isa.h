@@ -1,5 +1,7 @@
 // Which instruction set runs, and the choice of a family's table by it (kernels/cpu/table.h).
 #pragma once
+#include <atomic>
+
 #include "../kernels/cpu/table.h"
 
 namespace fd {
@@ -11,15 +13,27 @@ bool isa_runs(Isa isa);         // can this machine run it?
 void set_isa(Isa isa);          // throws std::invalid_argument when it cannot run here
 const char* isa_name(Isa isa);  // "baseline", "avx2", "avx512", "avx512_bf16"
 
+// The widest instruction set whose table was picked since `forget_isa`, for the checker's
+// certificate. Written only when it grows, so that threads do not pass its cache line around.
+extern std::atomic<int> picked_isa;  // −1: none
+inline void note_isa(Isa isa) {
+  if (picked_isa.load(std::memory_order_relaxed) < static_cast<int>(isa)) {
+    picked_isa.store(static_cast<int>(isa), std::memory_order_relaxed);
+  }
+}
+
 // avx512_bf16 adds units of its own for bfloat16; every other family runs its avx512 table there.
 template <class Table>
 const Table* pick(const Table* baseline, const Table* avx2, const Table* avx512) {
   switch (isa()) {
     case Isa::baseline:
+      note_isa(Isa::baseline);
       return baseline;
     case Isa::avx2:
+      note_isa(Isa::avx2);
       return avx2;
     default:
+      note_isa(Isa::avx512);
       return avx512;
   }
 }

@@ -18,6 +18,7 @@ void bind_random(py::module_& m);
 void bind_attention(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_embed(py::module_& m);
+void bind_faults(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
@@ -47,6 +48,7 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_attention(m);
   fd::bind_norm(m);
   fd::bind_embed(m);
+  fd::bind_faults(m);
   fd::bind_runtime(m);
   fd::bind_roofline(m);
   fd::bind_bfloat16(m);

@@ -262,6 +262,11 @@ void bind_runtime(py::module_& m) {
   m.def("set_isa", [](const std::string& name) { set_isa(isa_named(name)); }, py::arg("name"));
   m.def("best_isa", [] { return isa_name(best_isa()); });
   m.def("runnable_isas", &runnable_isas);
+  m.def("forget_isa", [] { picked_isa.store(-1); });
+  m.def("ran_isa", [] {
+    const int picked = picked_isa.load();
+    return picked < 0 ? "" : isa_name(static_cast<Isa>(picked));
+  });
   m.def("empty", &empty_array, py::arg("shape"), py::arg("dtype") = "float32",
         py::arg("channels_last") = false);
   m.def("_view", &view_tuple);

@@ -42,6 +42,23 @@ def _floats(text: str) -> list[str]:
     return names
 
 
+def _dtype_list(text: str) -> tuple[str, ...]:
+    from .core.dtypes import NAMES
+
+    if unknown := [name for name in text.split(",") if name not in NAMES]:
+        raise argparse.ArgumentTypeError(f"got {unknown[0]!r}, want some of {', '.join(NAMES)}")
+    return tuple(text.split(","))
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        return float(number) * units[unit]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}, want like 90s, 10m or 1h") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="fastdl", description="Deep-learning kernels: use, race and check them.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
@@ -54,8 +71,20 @@ def _parser() -> argparse.ArgumentParser:
     size = check.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="at most 60 seconds")
     size.add_argument("--full", action="store_true", help="every sample, dtype, family and ISA")
+    check.add_argument("--time", type=_seconds, metavar="10m", help="fresh cases until it is up")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
+    check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
     check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
+    check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
+    own = check.add_argument_group("a kernel of your own")
+    own.add_argument("--kernel", default="", metavar="FILE:NAME", help="path.py:function, or a"
+                     " path.py with @fastdl.kernel, or lib.so:symbol with --signature")  # fmt: skip
+    own.add_argument("--signature", default="", help="of a C symbol: 'op(float* a, ..., int n)'")
+    own.add_argument("--dtypes", type=_dtype_list, default=(), help="what it takes (float32)")
+    own.add_argument("--depth", default="", metavar="FORMULA", help="of its sums of k terms (k)")
+    own.add_argument("--input-bits", type=int, help="bits of its inputs that it uses, if fewer")
+    own.add_argument("--bits", action="store_true", help="it owes the same bits on every call")
+    own.add_argument("--spec", default="", metavar="FILE", help="a file that declares your own op")
 
     bench = commands.add_parser("bench", help="race kernels against NumPy, torch and others")
     bench.add_argument("ops", nargs="*", metavar="OP", help="ops to time (all by default)")
@@ -113,10 +142,7 @@ def _run(args: argparse.Namespace) -> int:
         print_ops()
         return 0
     if args.command == "check":
-        from . import check
-
-        mode = "quick" if args.quick else "full" if args.full else "normal"
-        return check.main(args.ops, args.backend, mode, args.seed, args.json)
+        return _check(args)
     if args.command == "bench":
         from . import bench
 
@@ -125,3 +151,19 @@ def _run(args: argparse.Namespace) -> int:
     from . import demo
 
     return demo.main(args.output, args.seed)
+
+
+def _check(args: argparse.Namespace) -> int:
+    import secrets
+
+    from . import check
+
+    request = check.Request(
+        tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
+        secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,
+        args.signature, args.dtypes, args.depth, args.input_bits, args.bits, args.spec,
+    )  # fmt: skip
+    return check.main(
+        request, seconds=args.time, again=args.time is not None, jobs=args.jobs,
+        json_file=args.json, junit_file=args.junit,
+    )  # fmt: skip

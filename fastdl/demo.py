@@ -224,7 +224,7 @@ def main(output: str, seed: int = 0) -> int:
     fastdl.show_config()
     console.rule("a short check of the kernels the nets use")
     ops = ["conv2d", "max_pool2d", "linear", "relu", "cross_entropy", "lstm_layer"]
-    failed = check.main(ops, None, "quick", seed, None, seconds=12)
+    failed = check.main(check.Request(tuple(ops), "quick", seed), seconds=12)
     console.rule("a short bench")
     threads = min(fastdl.get_num_threads(), len(os.sched_getaffinity(0)))
     bench.main(["matmul", "conv2d", "max_pool2d"], None, [threads], True, None)

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .autograd import no_grad
 from .core.errors import ArgumentError
+from .history import History, progress_bar
 from .serialization import save
 
 Metric = Callable[[Any, Any], Any]
-
-
-class History(dict[str, list[float]]):
-    """One number an epoch under each name: "loss", "seconds", the metrics, and "validation_..."."""
-
-    watched = "loss"
-    best_epoch = -1  # the epoch (from 0) whose watched loss was the least
-    interrupted = False
-
-    def plot(self, path: Any) -> None:
-        """Writes a picture: losses on the left, metrics (if any) on the right. Needs matplotlib."""
-        from matplotlib.figure import Figure
-
-        names = [name.removeprefix("validation_") for name in self if name != "seconds"]
-        panels = [["loss"], [n for n in dict.fromkeys(names) if n != "loss"]]
-        panels = [panel for panel in panels if panel]
-        figure = Figure(figsize=(5 * len(panels), 3.5), layout="constrained")
-        for axes, panel in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-        ):
-            for name in (n for n in self if n.removeprefix("validation_") in panel):
-                style = "-" if name.startswith("validation_") else "--"
-                axes.plot(range(1, len(self[name]) + 1), self[name], style, label=name)
-            axes.set_xlabel("epoch")
-            axes.legend()
-        figure.savefig(path, dpi=80)
 
 
 def fit(
@@ -75,7 +49,10 @@ def fit(
     functions = {"loss": loss, **(metrics or {})}
     history = History()
     history.watched = "loss" if validation is None else "validation_loss"
-    with contextlib.suppress(KeyboardInterrupt), _bar(progress, epochs, loader) as (advance, say):
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        progress_bar(progress, epochs, loader) as (advance, say),
+    ):
         history.interrupted = True  # unless the last line is reached
         for epoch in range(epochs):
             begin = time.perf_counter()
@@ -85,16 +62,11 @@ def fit(
                     measured = _epoch(model, validation, functions, None, lambda: None)
                 row |= {f"validation_{name}": value for name, value in measured.items()}
             row["seconds"] = time.perf_counter() - begin
-            for name, value in row.items():
-                history.setdefault(name, []).append(value)
-            watched = row[history.watched]
             if scheduler is not None:
                 takes_loss = "metrics" in inspect.signature(scheduler.step).parameters
-                scheduler.step(watched) if takes_loss else scheduler.step()
-            if history.best_epoch < 0 or watched < history[history.watched][history.best_epoch]:
-                history.best_epoch = epoch
-                if checkpoint is not None:
-                    save(model.state_dict(), checkpoint)
+                scheduler.step(*(row[history.watched],) if takes_loss else ())
+            if history.add(row) and checkpoint is not None:
+                save(model.state_dict(), checkpoint)
             shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
             say(f"epoch {epoch + 1}/{epochs}: {shown}")
             if early_stopping and epoch - history.best_epoch >= early_stopping:
@@ -126,17 +98,3 @@ def _epoch(
         raise ArgumentError("fit: a loader gave no batches")
     model.train()
     return {name: value / count for name, value in sums.items()}
-
-
-@contextlib.contextmanager
-def _bar(shown: bool, epochs: int, loader: Any) -> Iterator[tuple[Any, Any]]:
-    """Two functions: one counts a batch, one writes a line. rich's bar, lines only, or silence."""
-    if not shown or importlib.util.find_spec("rich") is None:
-        yield lambda: None, print if shown else lambda line: None
-        return
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bar:
-        steps = len(loader) * epochs if hasattr(loader, "__len__") else None
-        task = bar.add_task("training", total=steps)
-        yield lambda: bar.advance(task), lambda line: bar.console.print(line, highlight=False)

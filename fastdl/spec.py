@@ -295,6 +295,8 @@ class Kernel:
     out: bool
     direct: bool
     declines: Callable[..., str | None] | None
+    bits: bool = False
+    input_bits: int | None = None
 
     def why_not(self, plan: Plan) -> str | None:
         """Why this kernel does not take a planned call; None if it does."""
@@ -317,6 +319,8 @@ def kernel(
     direct: bool = False,
     declines: Callable[..., str | None] | None = None,
     name: str | None = None,
+    bits: bool = False,
+    input_bits: int | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Attaches a kernel to an op; yours too: it is then checked, timed, dispatched, differentiated.
 
@@ -331,6 +335,9 @@ def kernel(
         declines: called like the kernel with a checked call; returns why the kernel does not take
             it, or None.
         name: defaults to the function's name.
+        bits: results have the same bits for any number of threads, alignment and repeat (every
+            kernel of fastdl's must; the checker holds others to it only if they say so).
+        input_bits: bits of its inputs that a sum of products uses, if fewer than the dtype has.
 
     The function is called as fn(*arrays, **options) with NumPy arrays and canonical options, and
     returns an array or a tuple of arrays. The newest kernel of a backend is asked first.
@@ -339,7 +346,8 @@ def kernel(
     def attach(fn: Callable[..., Any]) -> Callable[..., Any]:
         config.register_backend(backend)
         label = str(name or getattr(fn, "__name__", "kernel"))
-        new = Kernel(op, backend, label, fn, tuple(dtypes), depth, out, direct, declines)
+        new = Kernel(op, backend, label, fn, tuple(dtypes), depth, out, direct, declines, bits,
+                     input_bits)  # fmt: skip
         KERNELS.setdefault(op, {}).setdefault(backend, []).insert(0, new)
         if op in OPS:
             OPS[op].attach_direct()

@@ -16,7 +16,7 @@ LAYERS = [
     ("ops",),
     ("dispatch",),
     ("autograd", "in_place", "tensor", "creation"),
-    ("functional", "nn", "optim", "data", "utils", "serialization", "cuda", "fit"),
+    ("functional", "nn", "optim", "data", "utils", "serialization", "cuda", "fit", "history"),
     ("check", "bench", "demo", "cli", "__main__"),
 ]
 LAYER = {name: i for i, names in enumerate(LAYERS) for name in names}

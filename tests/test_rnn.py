@@ -13,9 +13,10 @@ import fastdl.functional as F
 from fastdl import _native, errors, nn
 from fastdl.backends.reference import rnn as reference
 from fastdl.check import aspects
+from fastdl.check.judge import Case
 from fastdl.core.config import num_threads
 from fastdl.nn.utils import rnn as packing
-from fastdl.spec import OPS, Kernel
+from fastdl.spec import OPS
 
 torch = pytest.importorskip("torch")
 agreement = pytest.importorskip("agreement")
@@ -323,14 +324,12 @@ def test_the_bound_kills_mutants():
         def run(*arrays, mutant=mutant, **options):
             return tuple(r.astype("f4") for r in mutant(*arrays, **options))
 
-        kernel = Kernel("lstm_layer", "mutant", mutant.__name__, run, (*spec.dtypes, "int64"),
-                        lambda terms: terms, False, False, None)  # fmt: skip
-        killed[mutant.__name__] = any(
-            not verdict.passed
-            for sample in spec.samples
-            if not sample.bench
-            for _, verdict in aspects.values(spec, kernel, sample, "float32", 1, ["normal"], {})
-        )
+        killed[mutant.__name__] = False
+        for sample in (s for s in spec.samples if not s.bench):
+            rng = np.random.default_rng(1)
+            plan = aspects.planned(spec, sample.build(rng, "float32"), sample)
+            verdict = Case(spec, plan).judge(run(*plan.arrays, **plan.options))
+            killed[mutant.__name__] |= not verdict.passed
     assert not killed.pop("honest")
     assert all(killed.values()), killed
 

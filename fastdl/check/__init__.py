@@ -1,248 +1,148 @@
-"""`fastdl check`: every kernel against the reference, by bounds instead of tolerances."""
+"""`fastdl check`: the judge of kernels, fastdl's and anyone's, by bounds instead of tolerances.
+
+tasks.py says what is asked, aspects.py asks it, judge.py gives the verdict, running.py keeps count.
+Kernels run in a child process only (child.py), on memory between guard pages (arena.py).
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import _native
-from ..core.config import known_backend
-from ..core.dtypes import FLOATS
-from ..core.errors import BackendError, FastdlError
-from ..spec import Kernel, OpSpec, Sample, find_ops
+from ..core.errors import ArgumentError
+from ..spec import Bools, Folded, Ints, NonNegative, Sample, Within
 from ..version import __version__
-from . import aspects, fills
-from .judge import Case, Verdict
+from .client import Child
+from .running import Outcome, judge, together
+from .tasks import Mode, Request, UnjudgeableError, tasks
+
+__all__ = [
+    "Bools", "Folded", "Ints", "NonNegative", "Request", "Sample", "UnjudgeableError", "Within",
+    "check", "judge", "np", "replay",
+]  # fmt: skip
 
 QUICK_SECONDS = 60.0
-_QUICK_FAMILIES = ["normal", "integers", "specials"]
-_FULL_FAMILIES = ["normal", "integers", *fills.HARD]
 
 
-@dataclass
-class Failure:
-    """One case that did not pass."""
+def check(
+    ops: Any, kernel: str = "", *, mode: Mode = "normal", seed: int | None = None,
+    seconds: float | None = None, **asked: Any,
+) -> Outcome:  # fmt: skip
+    """Judges kernels of some ops in this process's child; quietly, for tests and notebooks.
 
-    op: str
-    kernel: str
-    isa: str
-    sample: str
-    dtype: str
-    aspect: str
-    ratio: float
-    why: str
+    Args:
+        ops: a name, or several.
+        kernel: a stranger, `path.py:function`, `path.py` or `lib.so:symbol`; fastdl's own if empty.
+        mode: "quick", "normal" or "full"; in quick mode at most `seconds` (60).
+        seed: repeats an earlier run's data.
+        asked: the other fields of `Request`: signature, dtypes, depth, input_bits, bits, backend.
 
-    def __str__(self) -> str:
-        return (
-            f"{self.op}, kernel {self.kernel} ({self.isa}), sample {self.sample!r}, {self.dtype},"
-            f" {self.aspect}: {self.why}"
-        )
-
-
-@dataclass
-class Tally:
-    """What one kernel on one ISA has to show: cases judged, worst error / bound, failures."""
-
-    op: str
-    kernel: str
-    isa: str
-    cases: int = 0
-    failed: int = 0
-    ratio: float = 0.0
+    Returns the outcome: `.failures`, `.tallies`, `.cases`. Raises UnjudgeableError where the kernel
+    cannot be loaded, ArgumentError for an unknown op.
+    """
+    names = (ops,) if isinstance(ops, str) else tuple(ops)
+    seed = secrets.randbits(32) if seed is None else seed
+    request = Request(names, mode, seed, kernel=kernel, **asked)
+    if mode == "quick" and seconds is None:
+        seconds = QUICK_SECONDS
+    return judge(request, seconds, False, lambda *_: None)
 
 
-@dataclass
-class Task:
-    """A piece of work: all cases of one aspect for one kernel, ISA, sample and dtype."""
+def replay(
+    op: str, sample: Sample, dtype: str, aspect: str, seed: int, kernel: str = "", **asked: Any
+) -> bool:
+    """Asks one thing of one kernel again and prints every verdict that is no pass; True if none.
 
-    rank: int  # a quick run does every kernel's rank 0 first, then rank 1, ...
-    spec: OpSpec
-    kernel: str
-    isa: str
-    sample: str
-    dtype: str
-    run: Callable[[], aspects.Found]
+    What a failure's reproducer calls; `kernel` is "backend:name" or a stranger's file and name.
+    """
+    from ..spec import OPS
 
-
-def _dtypes(spec: OpSpec, kernel: Kernel | None) -> list[str]:
-    """The dtypes to fill a spec's samples with: the floats it has, else what the kernel takes."""
-    taken = [d for d in spec.dtypes if kernel is None or d in kernel.dtypes]
-    judged = [d for d in taken if d not in ("float16", "bfloat16")]
-    return judged or [d for d in FLOATS if kernel is not None and d in kernel.dtypes]
-
-
-def tasks(
-    specs: list[OpSpec], backend: str | None, mode: str, seed: int, cases: dict[Any, Case]
-) -> Iterator[Task]:
-    """Everything a mode asks, kernel by kernel."""
-    families = _QUICK_FAMILIES if mode == "quick" else _FULL_FAMILIES
-    for spec in specs:
-        if spec.bad_inputs:
-            yield Task(0, spec, "any", "-", "-", "-", partial(aspects.refusals, spec))
-        small = [s for s in spec.samples if not s.bench or mode == "full"]
-        if spec.vjp is not None:
-            for rank, sample in enumerate(s for s in small if not s.bench):
-                yield Task(
-                    rank, spec, "reference", "-", sample.name, "float64",
-                    partial(aspects.differences, spec, sample, seed),
-                )  # fmt: skip
-        for name in ("native", "numba", *_others(spec)):
-            if backend is not None and name != backend:
+    isa = asked.pop("isa", None)
+    ours = kernel.partition(":")[0] in ("native", "numba", "reference", "any")
+    request = Request(
+        (op,), "full", seed, kernel="" if ours else kernel, isas=(isa,) if isa else (), **asked
+    )
+    request.specs()
+    OPS[op].samples = (sample,)
+    failures, cases = 0, 0
+    with Child() as child:
+        for task in tasks(request, child, {}):
+            if task.aspect != aspect or task.dtype != dtype or (ours and task.kernel != kernel):
                 continue
-            for kernel in spec.kernels(name):
-                isas = _native.runnable_isas() if name == "native" else ["-"]
-                for isa in isas:
-                    yield from _kernel_tasks(spec, kernel, isa, small, families, seed, cases)
-
-
-def _others(spec: OpSpec) -> list[str]:
-    """Backends of the user's own."""
-    from ..spec import KERNELS
-
-    known = ("native", "numba", "reference", "cuda")
-    return [b for b in KERNELS.get(spec.name, {}) if b not in known]
-
-
-def _kernel_tasks(
-    spec: OpSpec, kernel: Kernel, isa: str, samples: list[Sample], families: list[str], seed: int,
-    cases: dict[Any, Case],
-) -> Iterator[Task]:  # fmt: skip
-    # Ops of several roundings may overflow half-way, and a backward op takes an output of its
-    # forward op, which has no such range.
-    sweeps = spec.family == "elementwise" and not spec.name.endswith("_backward")
-    own = [*families, "bit patterns"] if sweeps else families
-    rank = 0
-    for sample in samples:
-        for dtype in _dtypes(spec, kernel):
-            own_here = own if dtype in FLOATS else ["normal"]
-
-            def values(
-                sample: Sample = sample, dtype: str = dtype, own: list[str] = own_here
-            ) -> aspects.Found:
-                return aspects.values(spec, kernel, sample, dtype, seed, own, cases)
-
-            def rest(sample: Sample = sample, dtype: str = dtype) -> aspects.Found:
-                yield from aspects.strides(spec, kernel, sample, dtype, seed)
-                yield from aspects.bits(spec, kernel, sample, dtype, seed)
-
-            def gradients(sample: Sample = sample, dtype: str = dtype) -> aspects.Found:
-                return aspects.gradients(spec, kernel.backend, sample, dtype, seed)
-
-            label = f"{kernel.backend}:{kernel.name}"
-            yield Task(rank, spec, label, isa, sample.name, dtype, values)
-            yield Task(rank, spec, label, isa, sample.name, dtype, rest)
-            if spec.vjp is not None and dtype in FLOATS:
-                yield Task(rank, spec, label, isa, sample.name, dtype, gradients)
-            rank += 1
-
-
-def perform(
-    work: list[Task], deadline: float, progress: Callable[[int, int, int], None]
-) -> tuple[dict[tuple[str, str, str], Tally], list[Failure], int]:
-    """Runs tasks until the deadline; returns tallies, failures and how many tasks were left."""
-    tallies: dict[tuple[str, str, str], Tally] = {}
-    failures: list[Failure] = []
-    before = _native.isa()
-    mxcsr = _native.mxcsr()
-    try:
-        for done, task in enumerate(work):
-            if time.perf_counter() > deadline:
-                return tallies, failures, len(work) - done
-            key = (task.spec.name, task.kernel, task.isa)
-            tally = tallies.setdefault(key, Tally(*key))
-            if task.isa != "-":
-                _native.set_isa(task.isa)
-            for aspect, verdict in _guarded(task):
-                tally.cases += 1
-                tally.ratio = max(tally.ratio, verdict.ratio)
+            for label, verdict in task.run():
+                cases += 1
                 if not verdict.passed:
-                    tally.failed += 1
-                    failures.append(
-                        Failure(*key, task.sample, task.dtype, aspect, verdict.ratio, verdict.why)
-                    )
-            if _native.mxcsr() != mxcsr:
-                failures.append(
-                    Failure(*key, task.sample, task.dtype, "MXCSR", np.inf, "was changed")
-                )
-                return tallies, failures, len(work) - done
-            _native.set_isa(before)
-            progress(done + 1, len(work), len(failures))
-    finally:
-        _native.set_isa(before)
-    return tallies, failures, 0
-
-
-def _guarded(task: Task) -> aspects.Found:
-    """A kernel that raises has failed the case; the run goes on."""
-    try:
-        yield from task.run()
-    except (
-        FastdlError,
-        ArithmeticError,
-        TypeError,
-        ValueError,
-        IndexError,
-        AttributeError,
-    ) as error:
-        yield "call", Verdict(np.inf, f"raised {type(error).__name__}: {error}")
-
-
-def _plain(record: Tally | Failure) -> dict[str, Any]:
-    """For JSON, which has no infinity: the ratio of what is wrong by no number is null."""
-    return {**asdict(record), "ratio": record.ratio if np.isfinite(record.ratio) else None}
+                    failures += 1
+                    print(f"{label}: {verdict.why}")
+    print(f"{op}, {kernel}: {cases} cases, {failures} failed")
+    return not failures
 
 
 def main(
-    ops: list[str],
-    backend: str | None,
-    mode: str,
-    seed: int | None,
-    json_file: str | None,
+    request: Request,
     *,
     seconds: float | None = None,
+    again: bool = False,
+    jobs: int | None = None,
+    json_file: str | None = None,
+    junit_file: str | None = None,
 ) -> int:
-    """The command. Returns 0 if every case passed, 1 if one failed."""
-    from .report import Report
+    """The command. Returns 0 if all passed, 1 if a case failed, 2 if nothing could be judged."""
+    from .report import Report, write_junit
 
     begin = time.perf_counter()
-    seed = secrets.randbits(32) if seed is None else seed
-    if mode == "quick" and seconds is None:
-        seconds = QUICK_SECONDS - 2
-    specs = find_ops(ops)
-    backend = backend and known_backend(backend)
-    if backend and not any(spec.kernels(backend) for spec in specs):
-        raise BackendError(
-            f"backend {backend} has no kernel of {', '.join(ops) or 'any op'} to check"
-        )
-    cases: dict[Any, Case] = {}
-    work = list(tasks(specs, backend, mode, seed, cases))
-    if seconds is not None:
-        work.sort(key=lambda task: task.rank)
-    deadline = begin + (seconds if seconds is not None else 1e9)
-    with Report(mode, seed, len(work)) as report:
-        tallies, failures, left = perform(work, deadline, report.progress)
+    if request.mode == "quick" and seconds is None:
+        seconds = QUICK_SECONDS - 3
+    count = len(request.specs())
+    jobs = min(jobs or len(os.sched_getaffinity(0)), count)
+    try:
+        with Report(request) as report:
+            if jobs > 1:
+                outcome = together(request, seconds, again, jobs, report.tell)
+            else:
+                outcome = judge(request, seconds, again, report.progress)
+    except (UnjudgeableError, ArgumentError) as error:
+        print(f"fastdl check: {error}", file=sys.stderr)
+        return 2
     took = time.perf_counter() - begin
-    report.finish(list(tallies.values()), failures, left, took)
+    report.finish(outcome, took)
     if json_file:
-        result = {
-            "fastdl": __version__,
-            "mode": mode,
-            "seed": seed,
-            "seconds": round(took, 1),
-            "cpu": _native.cpu_info(),
-            "isas": _native.runnable_isas(),
-            "tasks_left_at_deadline": left,
-            "kernels": [_plain(t) for t in tallies.values()],
-            "failures": [_plain(f) for f in failures],
-        }
-        Path(json_file).write_text(json.dumps(result, indent=1, default=str) + "\n")
-    judged = sum(t.cases for t in tallies.values())
-    return 1 if failures or not judged else 0
+        Path(json_file).write_text(json.dumps(record(request, outcome, took), indent=1) + "\n")
+    if junit_file:
+        write_junit(junit_file, request, outcome, took)
+    return status(outcome)
+
+
+def status(outcome: Outcome) -> int:
+    """0, 1 or 2; a kernel that declined every case was not judged."""
+    if outcome.failures:
+        return 1
+    silent = [t for t in outcome.tallies.values() if not t.cases and t.declined]
+    return 2 if silent or not outcome.cases else 0
+
+
+def record(request: Request, outcome: Outcome, took: float) -> dict[str, Any]:
+    """The report as JSON: every kernel on every ISA, and every failure."""
+    known = ("baseline", "avx2", "avx512", "avx512_bf16")
+    runnable = _native.runnable_isas()
+    return {
+        "fastdl": __version__,
+        "mode": request.mode,
+        "seed": request.seed,
+        "seconds": round(took, 1),
+        "cpu": _native.cpu_info(),
+        "isas": {isa: "tested" if isa in runnable else "not tested" for isa in known},
+        "cases": outcome.cases,
+        "rounds": outcome.rounds,
+        "tasks_left_at_deadline": outcome.left,
+        "kernels": [t.record() for t in outcome.tallies.values()],
+        "failures": [f.record(request) for f in outcome.failures],
+    }

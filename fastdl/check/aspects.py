@@ -1,30 +1,37 @@
 """What is asked of every kernel: right values on every family of inputs, any strides, any allocator
-contents, any number of threads, any alignment, `out=`; untouched inputs; and right gradients.
+contents, any number of threads, any alignment, `out=`; nothing touched but its results; and right
+gradients.
 
-Each aspect is a generator of (label, Verdict). A case counts as one judged call of the kernel.
+Each aspect is a generator of (label, Verdict). A case is one judged call of the kernel, in a child
+process, with every array flush against a page that may not be touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from .. import autograd
-from ..core.config import get_num_threads, num_threads, use_backend
+from ..core.config import use_backend
 from ..core.dtypes import is_float
 from ..core.errors import UnsupportedError
-from ..core.memory import memory_mode
 from ..dispatch import make_plan
-from ..spec import Kernel, OpSpec, Plan, Sample
+from ..spec import OpSpec, Plan, Sample
 from ..tensor import Tensor
 from . import fills
+from .client import Answer, Child, ChildDiedError, Contestant, Way
 from .judge import Case, Verdict, same_bits
 
 THREADS = (1, 2, 3, 5, 8)
+POISONS = (0x7F, 0xFF)
+LANES = 67  # elements of an array whose every place gets a NaN in a full run
 Found = Iterator[tuple[str, Verdict]]
+# The narrowest table that counts as an instruction set's own.
+_TABLES = {"avx512_bf16": ("avx512", "avx512_bf16")}
 
 
 def planned(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> Plan:
@@ -32,55 +39,129 @@ def planned(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> Plan:
     return make_plan(spec, arrays, dict(sample.options))
 
 
-def run(kernel: Kernel, plan: Plan, out: Any = None) -> Any:
-    """Calls the kernel as dispatch does."""
-    extra = {} if out is None else {"out": out}
-    with np.errstate(all="ignore"):  # hard inputs overflow; that is no warning's matter
-        return kernel.fn(*plan.arrays, **plan.options, **extra)
+@dataclass
+class Subject:
+    """A kernel of an op on one instruction set, in a child."""
+
+    spec: OpSpec
+    contestant: Contestant
+    isa: str | None
+    child: Child
+    seed: int
+    _depths: dict[int, int] = field(default_factory=dict)
+
+    def call(self, plan: Plan, sample: Sample, way: Way | None = None) -> Answer:
+        """Calls the kernel in some way on its instruction set."""
+        way = replace(way or Way(), isa=self.isa)
+        answer = self.child.call(self.spec, self.contestant, plan, dict(sample.options), way)
+        own = _TABLES.get(self.isa or "", (self.isa, ""))
+        if answer.good and self.isa and answer.isa not in (*own, ""):
+            answer.why = f"ran on {answer.isa} where {self.isa} was asked for"
+        return answer
+
+    def judged(
+        self, case: Case, sample: Sample, way: Way | None = None, integers: bool = False
+    ) -> Verdict:
+        """Calls the kernel and judges what it returned."""
+        return self.verdict(case, self.call(case.plan, sample, way), integers)
+
+    def verdict(self, case: Case, answer: Answer, integers: bool = False) -> Verdict:
+        """The verdict on an answer."""
+        if answer.declined:
+            return Verdict(declined=answer.declined)
+        if answer.why:
+            return Verdict(np.inf, answer.why)
+        kernel = self.contestant.kernel
+        verdict = case.judge(
+            answer.results, self._depth(case.terms), integers, kernel.input_bits,
+            layout=self.contestant.ours,
+        )  # fmt: skip
+        verdict.isa = answer.isa
+        return verdict
+
+    def _depth(self, terms: int) -> int:
+        if terms not in self._depths:
+            contestant = self.contestant
+            declared_there = contestant.canonical and not contestant.ours
+            self._depths[terms] = (
+                self.child.depth(self.spec, contestant, terms)
+                if declared_there and contestant.symbol is None
+                else contestant.kernel.depth(terms)
+            )
+        return self._depths[terms]
+
+    def takes(self, plan: Plan) -> bool:
+        """May the kernel be asked?"""
+        return not self.contestant.why_not(self.spec, plan)
 
 
 def values(
-    spec: OpSpec, kernel: Kernel, sample: Sample, dtype: str, seed: int, families: list[str],
-    cases: dict[Any, Case],
-) -> Found:  # fmt: skip
-    """Rules 1 and 2 on every family, inputs hashed before and after."""
+    subject: Subject, sample: Sample, dtype: str, families: list[str], cases: dict[Any, Case]
+) -> Found:
+    """Rules 1, 2 and 3: every family of inputs, arrays ending at guard pages, the first also
+    beginning at them."""
+    spec = subject.spec
     for family in families:
         key = (spec.name, sample.name, dtype, family)
         if key not in cases:
-            rng = fills.seeded(seed, *key)
-            fill = _fill(spec, sample, dtype, family)
+            rng = fills.seeded(subject.seed, *key)
+            bits = subject.contestant.kernel.input_bits
+            fill = _fill(spec, sample, dtype, family, bits)
             cases[key] = Case(spec, planned(spec, sample.build(rng, dtype, fill), sample))
         case = cases[key]
-        if kernel.why_not(case.plan):
+        if why := subject.contestant.why_not(spec, case.plan):
+            yield family, Verdict(declined=why)
             continue
-        before = [a.tobytes() for a in case.plan.arrays if isinstance(a, np.ndarray)]
-        returned = run(kernel, case.plan)
-        after = [a.tobytes() for a in case.plan.arrays if isinstance(a, np.ndarray)]
-        verdict = case.judge(returned, kernel, integers=family == "integers")
-        if before != after:
-            verdict = Verdict(np.inf, "an input was modified")
-        yield family, verdict
+        integers = family == "integers"
+        yield family, subject.judged(case, sample, integers=integers)
+        if family == families[0]:
+            yield f"{family}, from a guard page", subject.judged(case, sample, Way(at_end=False))
+            if late := _late(subject):
+                yield "a moment later", Verdict(np.inf, late)
 
 
-def _fill(spec: OpSpec, sample: Sample, dtype: str, family: str) -> fills.Fill:
+def _late(subject: Subject) -> str:
+    return "" if subject.contestant.ours else subject.child.settle()
+
+
+def _fill(
+    spec: OpSpec, sample: Sample, dtype: str, family: str, input_bits: int | None
+) -> fills.Fill:
     if family == "integers":
         arrays = sample.build(np.random.default_rng(0), dtype)
         plan = planned(spec, arrays, sample)
-        return fills.integers(spec.terms(*plan.arrays, **plan.options))
+        return fills.integers(spec.terms(*plan.arrays, **plan.options), input_bits)
     if family == "bit patterns":
         return fills.bit_patterns
     return fills.HARD.get(family, fills.normal)
 
 
-def strides(spec: OpSpec, kernel: Kernel, sample: Sample, dtype: str, seed: int) -> Found:
+def lanes(subject: Subject, sample: Sample, dtype: str) -> Found:
+    """A NaN and an infinity in every place of every small array, one at a time."""
+    spec = subject.spec
+    rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "lanes")
+    arrays = sample.build(rng, dtype, fills.normal)
+    for i, a in enumerate(arrays):
+        if not isinstance(a, np.ndarray) or not is_float(a.dtype) or not 0 < a.size <= LANES:
+            continue
+        for place in range(a.size):
+            moved = a.copy(order="K")
+            moved[np.unravel_index(place, a.shape)] = (np.nan, np.inf, -np.inf)[place % 3]
+            case = Case(spec, planned(spec, (*arrays[:i], moved, *arrays[i + 1 :]), sample))
+            if subject.takes(case.plan):
+                yield "one special in every place", subject.judged(case, sample)
+
+
+def strides(subject: Subject, sample: Sample, dtype: str) -> Found:
     """The same numbers behind reversed, padded and transposed strides must meet the bound too."""
-    rng = fills.seeded(seed, spec.name, sample.name, dtype, "strides")
+    spec = subject.spec
+    rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "strides")
     arrays = sample.build(rng, dtype, fills.normal)
     for label, restride in _RESTRIDED.items():
         moved = tuple(restride(a) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays)
         case = Case(spec, planned(spec, moved, sample))
-        if not kernel.why_not(case.plan):
-            yield f"strides: {label}", case.judge(run(kernel, case.plan), kernel)
+        if subject.takes(case.plan):
+            yield f"strides: {label}", subject.judged(case, sample)
 
 
 def _reversed(a: np.ndarray) -> np.ndarray:
@@ -108,55 +189,51 @@ _RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def bits(spec: OpSpec, kernel: Kernel, sample: Sample, dtype: str, seed: int) -> Found:
-    """Poisoned allocator, repeats, thread counts, alignment and `out=` leave every bit alone."""
-    rng = fills.seeded(seed, spec.name, sample.name, dtype, "bits")
+def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str, Way]]:
+    """Everything about a call that may not change its bits."""
+    yield "again", Way()
+    for pattern in POISONS:
+        label = f"memory full of {pattern:#x}"
+        yield label, Way(memory=("poison", pattern))
+    yield "arrays and memory from a guard page", Way(at_end=False)
+    for count in THREADS:
+        yield f"{count} threads", Way(threads=count)
+    offsets = range(itemsize, 64, itemsize) if thorough else (4, 8, 20, 60)
+    for offset in offsets:
+        yield f"{offset} bytes off", Way(shift=offset)
+    yield "interrupted by signals", Way(signals=True)
+    if subject.contestant.kernel.backend != "numba":  # its thread pools refuse to live on
+        yield "in a forked process", Way(fork=True)
+    if subject.contestant.kernel.out:
+        yield "out=", Way(out=True)
+
+
+def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
+    """Poisoned memory, repeats, threads, alignment, signals, forks, `out=`: every bit stays.
+
+    Of a stranger that does not declare so, the same bits are not asked, only right ones.
+    """
+    spec = subject.spec
+    rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "bits")
     case = Case(spec, planned(spec, sample.build(rng, dtype, fills.normal), sample))
-    plan = case.plan
-    if kernel.why_not(plan):
+    if not subject.takes(case.plan):
         return
-    first = run(kernel, plan)
-    kept = tuple(np.array(r) for r in (first if isinstance(first, tuple) else (first,)))
-
-    def same(label: str, returned: Any) -> tuple[str, Verdict]:
-        good = same_bits(kept, returned)
-        return label, Verdict() if good else Verdict(np.inf, "other bits than the first call")
-
-    for pattern in (0x7F, 0xFF):
-        with memory_mode("poison", pattern):
-            yield same(f"allocator poisoned with {pattern:#x}", run(kernel, plan))
-    if kernel.backend in ("native", "numba"):
-        threads = get_num_threads()
-        for count in THREADS:
-            with num_threads(count):
-                yield same(f"{count} threads", run(kernel, plan))
-        assert get_num_threads() == threads
-        for offset in (4, 8, 20, 60):
-            shifted = tuple(_shifted(a, offset) for a in plan.arrays)
-            yield same(
-                f"{offset} bytes off", run(kernel, Plan(plan.outputs, shifted, plan.options))
-            )
-    if kernel.out:
-        outs = tuple(np.full_like(k, 77) for k in kept)
-        returned = run(kernel, plan, outs if len(outs) > 1 else outs[0])
-        if returned is not NotImplemented:
-            yield same("out=", outs)
-
-
-def _shifted(a: Any, offset: int) -> Any:
-    """The same array (strides too) at an address `offset` bytes past a 64-byte line."""
-    if not isinstance(a, np.ndarray) or not a.ndim or not a.size or offset % a.dtype.itemsize:
-        return a
-    order = sorted(range(a.ndim), key=lambda i: -abs(a.strides[i]))
-    dense = np.ascontiguousarray(a.transpose(order))
-    room = np.empty(dense.nbytes + 128, np.uint8)
-    start = -room.ctypes.data % 64 + offset
-    moved = room[start : start + dense.nbytes].view(a.dtype).reshape(dense.shape)
-    moved[...] = dense
-    return moved.transpose([order.index(i) for i in range(a.ndim)])
-
-
-# --- gradients ---------------------------------------------------------------------------------
+    first = subject.call(case.plan, sample)
+    yield "first call", subject.verdict(case, first)
+    if not first.good:
+        return
+    for label, way in _ways(subject, np.dtype(dtype).itemsize, thorough):
+        answer = subject.call(case.plan, sample, way)
+        if way.out and answer.declined:
+            continue
+        if not answer.good or not subject.contestant.owes_bits:
+            yield label, subject.verdict(case, answer)
+        else:
+            good = same_bits(first.results, answer.results)
+            why = "" if good else "other bits than the first call"
+            yield label, Verdict(0.0 if good else np.inf, why, isa=answer.isa)
+        if not answer.good:
+            return
 
 
 @contextmanager
@@ -200,30 +277,36 @@ def _taped(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> tuple[list[
     return tensors, first
 
 
-def gradients(spec: OpSpec, backend: str, sample: Sample, dtype: str, seed: int) -> Found:
-    """Every op that the vjp runs on a random upstream gradient is judged by its own bound."""
-    rng = fills.seeded(seed, spec.name, sample.name, dtype, "gradients")
+def gradients(subject: Subject, sample: Sample, dtype: str) -> Found:
+    """Every op that the vjp calls, on the operands of a random upstream gradient.
+
+    The vjp itself runs on the reference, here; the kernels of its ops run in the child.
+    """
+    spec, backend = subject.spec, subject.contestant.kernel.backend
+    rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "gradients")
     arrays = sample.build(rng, dtype, fills.normal)
     calls: list[Any] = []
     try:
-        tensors, y = _taped(spec, arrays, sample)
-        if not (isinstance(y, Tensor) and y.requires_grad):
-            return
-        upstream = rng.standard_normal(y.shape).astype(y.dtype)
-        with _listening(calls):
-            if backend == "native":  # the default path, with the kernels that check for themselves
+        with use_backend("reference"):
+            tensors, y = _taped(spec, arrays, sample)
+            if not (isinstance(y, Tensor) and y.requires_grad):
+                return
+            upstream = rng.standard_normal(y.shape).astype(y.dtype)
+            with _listening(calls):
                 y.backward(upstream)
-            else:
-                with use_backend(backend):
-                    y.backward(upstream)
     except UnsupportedError:
         return
-    for inner, operands, options, result in calls:
+    for inner, operands, options, _ in calls:
         if inner.view:
             continue
         plan = make_plan(inner, operands, options)
-        kernel = next((k for k in inner.kernels(backend) if k.why_not(plan) is None), None)
-        verdict = Case(inner, plan).judge(result, kernel)
+        kernels = inner.kernels(backend)
+        index = next((i for i, k in enumerate(kernels) if k.why_not(plan) is None), None)
+        if index is None:
+            continue
+        contestant = Contestant(kernels[index], own=index)
+        one = Subject(inner, contestant, subject.isa, subject.child, subject.seed)
+        verdict = one.judged(Case(inner, plan), sample)
         if not verdict.passed:
             verdict.why = f"in the vjp, {inner.name}: {verdict.why}"
         yield "gradient", verdict
@@ -297,19 +380,12 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
     yield "central differences", Verdict(error / 1e-9, why)
 
 
-def refusals(spec: OpSpec) -> Found:
+def refusals(spec: OpSpec, child: Child) -> Found:
     """Every declared bad input raises its declared error and modifies nothing."""
-    for bad in spec.bad_inputs:
-        args, kwargs = bad.call()
-        arrays = [a for a in (*args, *kwargs.values()) if isinstance(a, np.ndarray)]
-        before = [a.tobytes() for a in arrays]
-        why = f"no error, want {bad.error.__name__}"
-        try:
-            spec(*args, **kwargs)
-        except bad.error as error:
-            why = "" if spec.name in str(error) else f"the message does not name the op: {error}"
-        except Exception as error:
-            why = f"{type(error).__name__} ({error}), want {bad.error.__name__}"
-        if [a.tobytes() for a in arrays] != before:
-            why = "an argument was modified"
-        yield f"bad input: {bad.name}", Verdict(0.0 if not why else np.inf, why)
+    try:
+        reply = child.ask("refusals", op=spec.name)
+    except ChildDiedError as death:
+        yield "bad inputs", Verdict(np.inf, str(death))
+        return
+    for name, why in reply.get("verdicts") or [["all", str(reply.get("why"))]]:
+        yield f"bad input: {name}", Verdict(0.0 if not why else np.inf, why)

@@ -47,8 +47,8 @@ def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) 
     return _of(grid * rng.choice((-1.0, 1.0), shape), dtype)
 
 
-def integers(terms: int) -> Fill:
-    """Non-zero integers whose products sum exactly, of as many bits as that allows."""
+def integers(terms: int, most_bits: int | None = None) -> Fill:
+    """Non-zero integers whose products sum exactly, of as many bits as that, or a kernel, has."""
 
     def fill(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         exact = _exact(rng, shape, dtype)
@@ -56,7 +56,7 @@ def integers(terms: int) -> Fill:
             return exact
         bits = np.finfo(dtype).nmant + 1
         most = int(np.sqrt(2.0**bits / max(terms, 1)))
-        most = max(1, min(most, 2 ** ((bits - 1) // 2)))
+        most = max(1, min(most, 2 ** min((bits - 1) // 2, most_bits or bits)))
         return _of(rng.integers(1, most + 1, shape) * rng.choice((-1, 1), shape), dtype)
 
     return fill

@@ -13,21 +13,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..core.dtypes import accumulator, is_float
 from ..core.shapes import is_channels_last
-from ..spec import Judged, Kernel, OpSpec, Plan, accumulated, exact, exact_value
+from ..spec import Judged, OpSpec, Plan, accumulated, exact, exact_value
 
 
 @dataclass
 class Verdict:
-    """The judge's word on a case: `ratio` is the worst error / bound, `why` empty if it passed."""
+    """The judge's word on a case: `ratio` is the worst error / bound, `why` empty if it passed.
+
+    `declined` says why the kernel did not take the case; then there was nothing to judge.
+    """
 
     ratio: float = 0.0
     why: str = ""
+    declined: str = ""
+    terms: int = 1
+    depth: int = 1
+    isa: str = ""  # that ran it, where the kernel is one of fastdl's native ones
 
     @property
     def passed(self) -> bool:
@@ -45,7 +53,10 @@ def widen(x: Any, dtype: np.dtype) -> Any:
 
 
 class Case:
-    """A planned call with its exact result, computed once for all kernels judged on it."""
+    """A planned call with its exact result, computed once for all kernels judged on it.
+
+    It is computed when a result is there to be judged, not before: the kernel cannot have seen it.
+    """
 
     def __init__(self, spec: OpSpec, plan: Plan):
         self.spec, self.plan = spec, plan
@@ -54,12 +65,21 @@ class Case:
         for out in plan.outputs:  # a cast is judged in what it casts to
             if is_float(out.dtype):
                 self.dtype = out.dtype
-        with np.errstate(all="ignore"):
-            self.wide = tuple(widen(a, self.dtype) for a in plan.arrays)
-            self.expected = tuple(map(np.asarray, spec.run_reference(self.wide, plan.options)))
         self.terms = spec.terms(*plan.arrays, **plan.options)
-        self._own_error: tuple[Any, ...] | None = None
         self.names = spec.signature.outputs[: len(plan.outputs)]
+        self._own_error: tuple[Any, ...] | None = None
+
+    @cached_property
+    def wide(self) -> tuple[Any, ...]:
+        """The operands in the dtype the reference computes in."""
+        with np.errstate(all="ignore"):
+            return tuple(widen(a, self.dtype) for a in self.plan.arrays)
+
+    @cached_property
+    def expected(self) -> tuple[np.ndarray, ...]:
+        """The reference's results."""
+        with np.errstate(all="ignore"):
+            return tuple(map(np.asarray, self.spec.run_reference(self.wide, self.plan.options)))
 
     @property
     def sums_integers(self) -> bool:
@@ -67,35 +87,47 @@ class Case:
         with np.errstate(all="ignore"):
             return self.spec.bound is accumulated and all((y % 1 == 0).all() for y in self.expected)
 
-    def bounds(self, depth: int) -> tuple[Any, ...]:
+    def bounds(self, depth: int, input_bits: int | None = None) -> tuple[Any, ...]:
         """How far each output element may be from the reference's."""
         if self._own_error is None:
             self._own_error = self._bound(accumulator(self.dtype), self.terms)
-        kernels = self._bound(self.dtype, depth)
-        return tuple(k + own for k, own in zip(kernels, self._own_error, strict=True))
+        errors = [self._bound(self.dtype, depth), self._own_error]
+        if input_bits is not None:  # each factor of a product is rounded to so many bits first
+            errors.append(self._bound(self.dtype, 2, 2.0**-input_bits))
+        return tuple(sum(parts) for parts in zip(*errors, strict=True))
 
-    def _bound(self, dtype: np.dtype, depth: int) -> tuple[Any, ...]:
+    def _bound(self, dtype: np.dtype, depth: int, unit: float | None = None) -> tuple[Any, ...]:
         """The error of evaluating the op in some dtype with sums of some depth."""
         info = np.finfo(dtype)
         # A longdouble's smallest number, 2⁻¹⁶⁴⁴⁵, is 0 as a float, and nothing beside any bound.
-        unit, tiny = float(info.eps) / 2, float(info.smallest_subnormal)
+        unit, tiny = unit or float(info.eps) / 2, float(info.smallest_subnormal)
         dtypes = tuple(out.dtype for out in self.plan.outputs)
         judged = Judged(self.spec, self.wide, self.plan.options, self.expected, depth, self.terms,
                         unit, tiny, dtypes)  # fmt: skip
         with np.errstate(all="ignore"):
             return self.spec.bound(judged)
 
-    def judge(self, returned: Any, kernel: Kernel | None, integers: bool = False) -> Verdict:
-        """The verdict on what a kernel returned; `integers` demands exact sums."""
+    def judge(
+        self,
+        returned: Any,
+        depth: int | None = None,
+        integers: bool = False,
+        input_bits: int | None = None,
+        layout: bool = True,
+    ) -> Verdict:
+        """The verdict on a result, of sums of some depth (default: one after the other).
+
+        `integers` demands exact sums, `layout` the planned memory format.
+        """
         results = returned if isinstance(returned, tuple) else (returned,)
         if len(results) != len(self.plan.outputs):
             return Verdict(
                 np.inf, f"returned {len(results)} outputs, want {len(self.plan.outputs)}"
             )
-        depth = kernel.depth(self.terms) if kernel else self.terms
+        depth = self.terms if depth is None else depth
         equal = self.spec.bound in (exact, exact_value) or (integers and self.sums_integers)
-        bounds = [0.0] * len(results) if equal else self.bounds(depth)
-        worst = Verdict()
+        bounds = [0.0] * len(results) if equal else self.bounds(depth, input_bits)
+        worst = Verdict(terms=self.terms, depth=depth)
         for name, got, out, expected, bound in zip(
             self.names,
             results,
@@ -104,7 +136,7 @@ class Case:
             bounds,
             strict=True,
         ):
-            why = _wrong_form(got, out)
+            why = _wrong_form(got, out, layout)
             verdict = Verdict(np.inf, why) if why else _compare(got, expected, bound, self.spec)
             if not verdict.passed:
                 verdict.why = f"{name}: {verdict.why}"
@@ -113,14 +145,20 @@ class Case:
         return worst
 
 
-def _wrong_form(got: Any, out: Any) -> str:
+def _wrong_form(got: Any, out: Any, layout: bool) -> str:
     if type(got) is not np.ndarray:
         return f"returned {type(got).__name__}, want numpy.ndarray"
     if got.shape != out.shape:
         return f"shape {got.shape}, want {out.shape}"
     if got.dtype != out.dtype:
         return f"dtype {got.dtype}, want {out.dtype}"
-    if out.channels_last and got.size and min(out.shape[1:]) > 1 and not is_channels_last(got):
+    if (
+        layout
+        and out.channels_last
+        and got.size
+        and min(out.shape[1:]) > 1
+        and not is_channels_last(got)
+    ):
         return f"strides {got.strides} of shape {got.shape}, want channels-last"
     return ""
 

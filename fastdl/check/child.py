@@ -1,0 +1,290 @@
+"""The child: the one process that runs kernels under judgement.
+
+It is told what to call on which arrays of the shared memory (arena.py), and answers, in JSON, what
+came of it; no word of it is trusted that the judge can find out for itself. It knows neither seeds
+nor references nor bounds. It leaves by os._exit, so that nothing a kernel registered runs then.
+
+Started by client.py as `main(channel, memory, faults)`, the numbers of three file descriptors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from .. import _native
+from ..core.config import get_num_threads, set_num_threads
+from ..spec import KERNELS, OPS
+from . import strangers
+from .arena import Placed, View
+
+_PERTURB = -6  # glibc's M_PERTURB: malloc fills what it hands out with a byte
+_ALARM = 0.0005  # seconds between two signals while a kernel is interrupted
+_ndarray = np.ndarray
+_SCALARS = frozenset(np.dtype(c).type for c in "?bBhHiIlLqQefd")
+_ignore_errors = np.errstate  # hard inputs overflow; that is no warning's matter
+
+
+def send(channel: socket.socket, message: bytes) -> None:
+    """Writes a message with its length in front."""
+    channel.sendall(struct.pack("<Q", len(message)) + message)
+
+
+def receive(channel: socket.socket) -> bytes | None:
+    """Reads a message; None if the other end is gone."""
+    head = _exactly(channel, 8)
+    return None if head is None else _exactly(channel, struct.unpack("<Q", head)[0])
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < size:
+        part = channel.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)
+
+
+def _state() -> dict[str, Any]:
+    """What a kernel must leave as it was."""
+    return {
+        "MXCSR": _native.mxcsr(),
+        "fastdl's number of threads": get_num_threads(),
+        "the environment": dict(os.environ),
+        "the working directory": os.getcwd(),
+        "NumPy's error state": np.geterr(),
+        "the handler of SIGINT": signal.getsignal(signal.SIGINT),
+        "a clock": (time.perf_counter, time.perf_counter_ns, time.time, time.monotonic),
+        "a function of NumPy": (np.allclose, np.array_equal, np.ndarray, np.empty, np.copyto),
+    }
+
+
+class Child:
+    """The kernels loaded so far, and how each request is answered."""
+
+    def __init__(self, memory: int):
+        self.view = View(memory)
+        self.kernels: list[Callable[..., Any]] = []
+        self.libc = ctypes.CDLL(None)
+        self.kept: tuple[tuple[np.ndarray, ...], list[int]] = ((), [])
+        self.earlier: list[np.ndarray] = []  # the last result, which nothing may overwrite
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Does what a request asks."""
+        late = self._changed_since()
+        self.view.guard(request.pop("guards", []))
+        reply: dict[str, Any] = getattr(self, f"_{request.pop('kind')}")(**request)
+        if late:
+            reply["late"] = True
+        return reply
+
+    def _hello(self) -> dict[str, Any]:
+        return {"address": self.view.address, "pid": os.getpid()}
+
+    def _settle(self) -> dict[str, Any]:
+        time.sleep(0.005)
+        return {"late": self._changed_since()}
+
+    def _changed_since(self) -> bool:
+        arrays, sums = self.kept
+        return [_checksum(a) for a in arrays] != sums
+
+    def _own(self, op: str, backend: str, index: int) -> dict[str, Any]:
+        """Takes a kernel that fastdl (or a spec's file) declares."""
+        self.kernels.append(KERNELS[op][backend][index].fn)
+        return {"kernel": len(self.kernels) - 1}
+
+    def _load(self, op: str, where: str) -> dict[str, Any]:
+        """Takes a stranger's function from its file."""
+        functions, declared = strangers.load(op, where)
+        first = len(self.kernels)
+        self.kernels += functions
+        return {"first": first, "declared": declared}
+
+    def _depth(self, kernel: int, terms: int) -> dict[str, Any]:
+        return {"depth": int(strangers.declared_depth(self.kernels[kernel])(terms))}
+
+    def _refusals(self, op: str) -> dict[str, Any]:
+        """Every declared bad input raises its declared error and modifies nothing."""
+        return {"verdicts": [[bad.name, _refusal(op, bad)] for bad in OPS[op].bad_inputs]}
+
+    def _call(self, fork: bool = False, signals: bool = False, **request: Any) -> dict[str, Any]:
+        if fork:
+            return self._forked(request)
+        if signals:
+            return self._interrupted(request)
+        return self._once(**request)
+
+    def _forked(self, request: dict[str, Any]) -> dict[str, Any]:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(write, json.dumps(self._once(**request)).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            text = pipe.read()
+        _, status = os.waitpid(pid, 0)
+        self.kept = ((), [])
+        return json.loads(text) if text else {"status": "raised", "why": f"exit status {status}"}
+
+    def _interrupted(self, request: dict[str, Any]) -> dict[str, Any]:
+        before = signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, _ALARM, _ALARM)
+        try:
+            return self._once(**request)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def _once(
+        self,
+        kernel: Any,
+        arrays: list[Any],
+        options: dict[str, Any],
+        rooms: list[tuple[int, int]],
+        isa: str | None = None,
+        threads: int | None = None,
+        memory: tuple[str, int] = ("normal", 0),
+        out: list[Placed] | None = None,
+    ) -> dict[str, Any]:
+        """One call: arrays in, results left in the shared memory, and whatever else changed."""
+        operands = [self.view.array(a) if isinstance(a, Placed) else a for a in arrays]
+        outs = tuple(self.view.array(a) for a in out or ())
+        call, extra = self._prepared(kernel, outs)
+        if isa is not None and _native.isa() != isa:
+            _native.set_isa(isa)
+        team = get_num_threads()
+        if threads is not None:
+            set_num_threads(threads)
+        if memory[0] != "normal":
+            self.libc.mallopt(_PERTURB, memory[1] ^ 0xFF)  # it hands out the complement
+        _native.set_memory_mode(*memory)
+        before = _state()
+        _native.forget_isa()
+        try:
+            with _ignore_errors(all="ignore"):
+                returned = call(*operands, **options, **extra)
+        except NotImplementedError as error:
+            return {"status": "declined", "why": str(error) or "NotImplementedError"}
+        except BaseException as error:
+            return {"status": "raised", "why": _described(error)}
+        finally:
+            ran = _native.ran_isa()
+            after = _state()
+            _native.set_memory_mode("normal", 0)
+            if threads is not None:
+                set_num_threads(team)
+        if returned is NotImplemented:
+            return {"status": "declined", "why": "declined when called"}
+        reply = {"status": "returned", "isa": ran}
+        if after != before:
+            reply["changed"] = [name for name in before if after[name] != before[name]]
+        if out is None:
+            reply["outputs"] = self._left(returned, operands, rooms)
+        return reply
+
+    def _prepared(self, kernel: Any, outs: tuple[np.ndarray, ...]) -> tuple[Any, dict[str, Any]]:
+        """The function to call, and `out=` for it; a C symbol's arguments hold its outputs."""
+        if isinstance(kernel, tuple):
+            library, symbol, arguments = kernel
+            return strangers.c_call(library, symbol, arguments, self.view), {}
+        extra = {"out": outs if len(outs) > 1 else outs[0]} if outs else {}
+        return self.kernels[kernel], extra
+
+    def _left(
+        self, returned: Any, operands: list[Any], rooms: list[tuple[int, int]]
+    ) -> list[dict[str, Any]]:
+        """What was returned, its values where the judge reads them."""
+        results = returned if type(returned) is tuple else (returned,)
+        # What NumPy's own functions return for a 0-d array.
+        results = tuple(np.asarray(r) if type(r) in _SCALARS else r for r in results)
+        described: list[dict[str, Any]] = []
+        for i, result in enumerate(results):
+            if type(result) is not _ndarray:
+                described.append({"type": type(result).__name__})
+                continue
+            shares = [
+                k for k, a in enumerate(operands)
+                if type(a) is _ndarray and np.may_share_memory(a, result)
+            ]  # fmt: skip
+            again = any(np.may_share_memory(a, result) for a in self.earlier)
+            described.append(
+                {
+                    "type": "ndarray", "shape": result.shape, "strides": result.strides,
+                    "dtype": result.dtype.name, "input": shares[:1], "again": again,
+                }
+            )  # fmt: skip
+            if i < len(rooms) and result.nbytes <= rooms[i][1] and result.dtype.name != "object":
+                self.view.leave(rooms[i][0], result)
+        arrays = tuple(r for r in results if type(r) is _ndarray and r.dtype.name != "object")
+        self.earlier = list(arrays)
+        self.kept = (arrays, [_checksum(a) for a in arrays])
+        return described
+
+
+def _checksum(a: np.ndarray) -> int:
+    return crc32(a.tobytes())
+
+
+def _described(error: BaseException) -> str:
+    """An exception in one line, with the place in the stranger's file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {str(error)[:300]}{at}"
+
+
+def _refusal(op: str, bad: Any) -> str:
+    args, kwargs = bad.call()
+    arrays = [a for a in (*args, *kwargs.values()) if isinstance(a, np.ndarray)]
+    before = [a.tobytes() for a in arrays]
+    why = f"no error, want {bad.error.__name__}"
+    try:
+        OPS[op](*args, **kwargs)
+    except bad.error as error:
+        why = "" if op in str(error) else f"the message does not name the op: {error}"
+    except Exception as error:
+        why = f"{type(error).__name__} ({error}), want {bad.error.__name__}"
+    return why if [a.tobytes() for a in arrays] == before else "an argument was modified"
+
+
+def main(channel_fd: int, memory_fd: int, fault_fd: int, parent: int) -> None:
+    """Answers requests until the judge is gone."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no orphans
+    if os.getppid() != parent:
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to hear
+    channel = socket.socket(fileno=channel_fd)
+    child = Child(memory_fd)
+    _native.watch_faults(fault_fd)
+    number = 0
+    while (message := receive(channel)) is not None:
+        request = pickle.loads(message)
+        try:
+            reply = child.answer(request)
+        except BaseException as error:
+            reply = {"status": "failed", "why": _described(error)}
+        reply["number"] = number
+        number += 1
+        sys.stdout.flush()
+        send(channel, json.dumps(reply).encode())
+    os._exit(0)
+
+
+__all__ = ["main", "receive", "send"]

@@ -1,0 +1,179 @@
+"""A failure as small as it gets, and how to see it again."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import FastdlError
+from ..spec import OPS, Sample
+from .judge import Verdict
+
+if TYPE_CHECKING:
+    from .client import Child
+    from .tasks import Request, Task
+
+MOST_TRIES = 60
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One case that did not pass."""
+
+    op: str
+    kernel: str
+    isa: str
+    sample: Sample | None
+    dtype: str
+    aspect: str
+    label: str
+    ratio: float
+    why: str
+    seed: int
+    where: str = ""  # the stranger's file and name
+    shrunk: bool = False
+
+    @classmethod
+    def of(cls, task: Task, label: str, verdict: Verdict, seed: int) -> Failure:
+        """What a task's verdict says."""
+        return cls(
+            task.op, task.kernel, task.isa, task.sample, task.dtype, task.aspect, label,
+            verdict.ratio, verdict.why, seed,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        sample = f", sample {self.sample.name!r}" if self.sample else ""
+        return (
+            f"{self.op}, kernel {self.kernel} ({self.isa}){sample}, {self.dtype}, {self.label}:"
+            f" {self.why}"
+        )
+
+    def reproducer(self, request: Request) -> list[str]:
+        """Three lines of Python that show the failure again."""
+        if self.sample is None:
+            return [f"# fastdl check {self.op}"]
+        asked: dict[str, Any] = {"kernel": request.kernel or self.kernel}
+        if self.isa != "-":
+            asked["isa"] = self.isa
+        for name in ("signature", "depth", "input_bits", "spec_file"):
+            if getattr(request, name):
+                asked[name] = getattr(request, name)
+        options = ", ".join(f"{k}={v!r}" for k, v in asked.items())
+        return [
+            "from fastdl.check import *",
+            f"sample = {_written(self.sample)}",
+            f"replay({self.op!r}, sample, {self.dtype!r}, {self.aspect!r}, {self.seed}, {options})",
+        ]
+
+    def record(self, request: Request) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "op": self.op, "kernel": self.kernel, "isa": self.isa,
+            "sample": self.sample.name if self.sample else None, "dtype": self.dtype,
+            "case": self.label, "why": self.why,
+            "ratio": self.ratio if np.isfinite(self.ratio) else None,
+            "reproducer": self.reproducer(request),
+        }  # fmt: skip
+
+
+def _written(sample: Sample) -> str:
+    """A sample as an expression."""
+    parts = [repr(sample.name), _expression(sample.arrays)]
+    if sample.options:
+        parts.append(_expression(dict(sample.options)))
+    if sample.channels_last:
+        parts.append("channels_last=True")
+    return f"Sample({', '.join(parts)})"
+
+
+def _expression(value: Any) -> str:
+    if isinstance(value, tuple) and type(value) is tuple:
+        inside = ", ".join(map(_expression, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, np.ndarray):
+        return f"np.array({value.tolist()!r}, {value.dtype.name!r})"
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k!r}: {_expression(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def smaller(sample: Sample) -> Iterator[Sample]:
+    """Samples with one of the sizes made smaller wherever it occurs, the smallest first.
+
+    A size that the arrays share (the K of a product) stays shared; whether the rest still fits
+    (a kernel no larger than its image) is for the op to say.
+    """
+    sizes = sorted({n for n in _sizes(sample.arrays) if n > 1}, reverse=True)
+    for size in sizes:
+        for less in dict.fromkeys((1, 2, size // 2, size - 1)):
+            if 0 < less < size:
+                arrays = _with(sample.arrays, size, less)
+                yield replace(sample, arrays=arrays, name=f"{sample.name}, smaller", bench=False)
+
+
+def _sizes(arrays: Any) -> Iterator[int]:
+    for a in arrays:
+        shape = a if isinstance(a, tuple) else getattr(a, "shape", ())
+        if not isinstance(a, np.ndarray):
+            yield from shape
+
+
+def _with(arrays: Any, size: int, less: int) -> tuple[Any, ...]:
+    def changed(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(less if n == size else n for n in shape)
+
+    def one(a: Any) -> Any:
+        if isinstance(a, tuple):
+            return changed(a)
+        if isinstance(a, np.ndarray) or not hasattr(a, "shape"):
+            return a
+        return replace(a, shape=changed(a.shape))
+
+    return tuple(map(one, arrays))
+
+
+def shrunk(failure: Failure, request: Request, child: Child) -> Failure:
+    """The same failure on the smallest sample that shows it, of those tried."""
+    from .tasks import tasks
+
+    if failure.sample is None or failure.aspect == "differences":
+        return failure
+    spec = OPS[failure.op]
+    before = spec.samples
+    try:
+        tries = itertools.count()
+        found = True
+        while found:
+            found = False
+            for sample in smaller(failure.sample):
+                if next(tries) >= MOST_TRIES:
+                    return failure
+                spec.samples = (sample,)
+                again = _fails(tasks(replace(request, ops=(spec.name,)), child, {}), failure)
+                if again is not None:
+                    failure, found = replace(again, sample=sample, shrunk=True), True
+                    break
+    finally:
+        spec.samples = before
+    return failure
+
+
+def _fails(work: Iterator[Task], failure: Failure) -> Failure | None:
+    """The failure again, on another sample; None if that passes or makes no sense."""
+    wanted = (failure.kernel, failure.isa, failure.dtype, failure.aspect)
+    for task in work:
+        if (task.kernel, task.isa, task.dtype, task.aspect) != wanted:
+            continue
+        try:
+            for label, verdict in task.run():
+                if not verdict.passed:
+                    return Failure.of(task, label, verdict, failure.seed)
+        except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError):
+            return None
+    return None

@@ -1,0 +1,250 @@
+"""What a run of the judge consists of: every kernel, instruction set, sample, dtype and aspect."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import _native
+from ..core.config import known_backend
+from ..core.dtypes import FLOATS, NAMES
+from ..core.errors import ArgumentError, BackendError
+from ..spec import KERNELS, Kernel, OpSpec, Sample, find_ops
+from . import aspects, fills
+from .client import Child, ChildDiedError, Contestant
+from .judge import Case
+from .strangers import OURS, CSymbol, run_file, split
+
+Mode = Literal["quick", "normal", "full"]
+QUICK_FAMILIES = ["normal", "integers", "specials"]
+FULL_FAMILIES = ["normal", "integers", *fills.HARD]
+
+
+class UnjudgeableError(Exception):
+    """The request cannot be carried out; exit status 2."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be judged and how. Every judge makes the same tasks of the same request."""
+
+    ops: tuple[str, ...] = ()
+    mode: Mode = "normal"
+    seed: int = 0
+    backend: str | None = None
+    kernel: str = ""  # a stranger: path.py:function, path.py or lib.so:symbol
+    signature: str = ""  # of a C symbol
+    dtypes: tuple[str, ...] = ()
+    depth: str = ""  # a formula in k
+    input_bits: int | None = None
+    bits: bool = False
+    spec_file: str = ""  # of the user's own ops
+    isas: tuple[str, ...] = ()  # all that run here by default
+
+    def specs(self) -> list[OpSpec]:
+        """The ops asked for; the user's own are declared first."""
+        if self.spec_file and self.spec_file not in _ran:
+            run_file(self.spec_file)
+            _ran.add(self.spec_file)
+        return find_ops(self.ops)
+
+
+_ran: set[str] = set()
+
+
+@dataclass
+class Task:
+    """A piece of work: all cases of one aspect for one kernel, ISA, sample and dtype."""
+
+    rank: int  # a quick run does every kernel's rank 0 first, then rank 1, ...
+    op: str
+    kernel: str
+    isa: str
+    sample: Sample | None
+    dtype: str
+    aspect: str
+    run: Callable[[], aspects.Found] = field(repr=False)
+
+
+def dtypes_of(spec: OpSpec, kernel: Kernel | None) -> list[str]:
+    """The dtypes to fill a spec's samples with: the floats it has, else what the kernel takes."""
+    taken = [d for d in spec.dtypes if kernel is None or d in kernel.dtypes]
+    if kernel is not None and kernel.backend not in OURS:
+        return [d for d in taken if d in FLOATS] or taken[:1]
+    judged = [d for d in taken if d not in ("float16", "bfloat16")]
+    return judged or [d for d in FLOATS if kernel is not None and d in kernel.dtypes]
+
+
+def contestants(spec: OpSpec, request: Request, child: Child) -> list[Contestant]:
+    """The kernels to judge of an op: fastdl's and registered ones, or the stranger asked for."""
+    if request.kernel:
+        return _strangers(spec, request, child)
+    names = [b for b in KERNELS.get(spec.name, {}) if b not in ("reference", "cuda")]
+    found = []
+    for name in sorted(names, key=lambda b: ("native", "numba", b).index(b)):
+        if request.backend is not None and name != request.backend:
+            continue
+        for i, kernel in enumerate(spec.kernels(name)):
+            if name in OURS:
+                found.append(Contestant(kernel, own=i))
+            else:
+                found.append(_registered(spec, kernel))
+    return found
+
+
+def _registered(spec: OpSpec, kernel: Kernel) -> Contestant:
+    """A kernel that this process declared: the child runs the same file."""
+    path, name = inspect.getsourcefile(kernel.fn), kernel.fn.__qualname__
+    if not path or "<" in name or not Path(path).exists():
+        raise UnjudgeableError(
+            f"{spec.name}, kernel {kernel.backend}:{kernel.name}: its function is not at the top"
+            " of a file, so the child process cannot load it"
+        )
+    return Contestant(kernel, where=f"{path}:{name}")
+
+
+def _strangers(spec: OpSpec, request: Request, child: Child) -> list[Contestant]:
+    path, name = split(request.kernel)
+    if not Path(path).is_file():
+        raise UnjudgeableError(f"--kernel: no file {path}")
+    depth = depth_formula(request.depth) if request.depth else None
+    if request.signature:
+        symbol = CSymbol.parse(request.kernel, request.signature)
+        kernel = _kernel(spec, request, {"name": name, "backend": "c"}, depth, symbol.dtypes)
+        return [Contestant(kernel, where=request.kernel, symbol=symbol)]
+    if path.endswith((".so", ".dylib")):
+        raise UnjudgeableError(
+            "--kernel of a library needs --signature 'op(float* a, ..., int n, ...)'"
+        )
+    try:
+        declared = child.declared(spec.name, request.kernel)
+    except ChildDiedError as death:
+        raise UnjudgeableError(f"--kernel {request.kernel}: {death}") from None
+    return [
+        Contestant(
+            _kernel(spec, request, told, depth, ()),
+            where=request.kernel,
+            place=i,
+            canonical=bool(told["canonical"]),
+        )
+        for i, told in enumerate(declared)
+    ]
+
+
+def _kernel(
+    spec: OpSpec, request: Request, told: dict[str, Any],
+    depth: Callable[[int], int] | None, dtypes: tuple[str, ...],
+) -> Kernel:  # fmt: skip
+    """A stranger's declaration: the command's word, else the file's, else float32 and depth k.
+
+    Integer and bool arrays of an op (targets, masks) come with it.
+    """
+    taken = request.dtypes or tuple(told.get("dtypes") or dtypes or ("float32",))
+    others = tuple(d for d in NAMES if d not in FLOATS)
+    bits = request.input_bits if request.input_bits is not None else told.get("input_bits")
+    return Kernel(
+        op=spec.name, backend=str(told["backend"] or "mine"), name=str(told["name"]),
+        fn=_never, dtypes=(*taken, *(others if set(taken) <= set(FLOATS) else ())),
+        depth=depth or (lambda terms: terms), out=bool(told.get("out")), direct=False,
+        declines=None, bits=request.bits or bool(told.get("bits")), input_bits=bits,
+    )  # fmt: skip
+
+
+def _never(*arrays: Any, **options: Any) -> Any:
+    raise AssertionError("a stranger's kernel runs in the child only")
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "ceil": math.ceil, "floor": math.floor, "log2": math.log2, "sqrt": math.sqrt,
+    "min": min, "max": max,
+}  # fmt: skip
+
+
+def depth_formula(text: str) -> Callable[[int], int]:
+    """`"k/8 + 3"` as a function of k: numbers, k, + − * / // **, ceil floor log2 sqrt min max."""
+    allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Constant,
+               ast.Name, ast.Load, ast.Call)  # fmt: skip
+    try:
+        tree = ast.parse(text, mode="eval")
+        good = all(isinstance(node, allowed) for node in ast.walk(tree)) and all(
+            node.id in ("k", *_FUNCTIONS) for node in ast.walk(tree) if isinstance(node, ast.Name)
+        )
+        code = compile(tree, "--depth", "eval")
+
+        def depth(k: int) -> int:
+            return max(1, math.ceil(eval(code, {"__builtins__": {}}, {**_FUNCTIONS, "k": k})))
+
+        if good:
+            depth(7)
+            return depth
+    except (SyntaxError, TypeError, ValueError, ArithmeticError, NameError):
+        pass
+    raise ArgumentError(
+        f"--depth: got {text!r}, want a formula in k like 'k', 'k/8 + 3' or 'ceil(log2(k))'"
+    )
+
+
+def tasks(request: Request, child: Child, cases: dict[Any, Case]) -> Iterator[Task]:
+    """Everything a request asks, op by op."""
+    specs = request.specs()
+    backend = request.backend and known_backend(request.backend)
+    if backend and not any(spec.kernels(backend) for spec in specs):
+        raise BackendError(
+            f"backend {backend} has no kernel of {', '.join(request.ops) or 'any op'} to check"
+        )
+    for spec in specs:
+        if not request.kernel:
+            yield from _of_the_op(spec, request, child)
+        for contestant in contestants(spec, request, child):
+            native = contestant.kernel.backend == "native"
+            isas = request.isas or tuple(_native.runnable_isas()) if native else (None,)
+            for isa in isas:
+                subject = aspects.Subject(spec, contestant, isa, child, request.seed)
+                yield from _of_a_kernel(subject, request.mode, cases)
+
+
+def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
+    """What is asked of the spec itself: its refusals, and its vjp against differences."""
+    if spec.bad_inputs:
+        run = partial(aspects.refusals, spec, child)
+        yield Task(0, spec.name, "any", "-", None, "-", "refusals", run)
+    if spec.vjp is not None:
+        for rank, sample in enumerate(s for s in spec.samples if not s.bench):
+            yield Task(
+                rank, spec.name, "reference", "-", sample, "float64", "differences",
+                partial(aspects.differences, spec, sample, request.seed),
+            )  # fmt: skip
+
+
+def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -> Iterator[Task]:
+    spec, contestant = subject.spec, subject.contestant
+    # Ops of several roundings may overflow half-way, and a backward op takes an output of its
+    # forward op, which has no such range.
+    sweeps = spec.family == "elementwise" and not spec.name.endswith("_backward")
+    families = QUICK_FAMILIES if mode == "quick" else FULL_FAMILIES
+    families = [*families, "bit patterns"] if sweeps else families
+    rank = 0
+    for sample in (s for s in spec.samples if not s.bench or mode == "full"):
+        for dtype in dtypes_of(spec, contestant.kernel):
+            own = families if dtype in FLOATS else ["normal"]
+            asked: list[tuple[str, Callable[[], aspects.Found]]] = [
+                ("values", partial(aspects.values, subject, sample, dtype, own, cases)),
+                ("strides", partial(aspects.strides, subject, sample, dtype)),
+                ("bits", partial(aspects.bits, subject, sample, dtype, mode == "full")),
+            ]
+            if spec.vjp is not None and dtype in FLOATS and contestant.ours:
+                asked.append(("gradients", partial(aspects.gradients, subject, sample, dtype)))
+            if mode == "full" and dtype in FLOATS and not sample.bench:
+                asked.append(("lanes", partial(aspects.lanes, subject, sample, dtype)))
+            for aspect, run in asked:
+                yield Task(
+                    rank, spec.name, contestant.label, subject.isa or "-", sample, dtype, aspect,
+                    run,
+                )  # fmt: skip
+            rank += 1
