@@ -8,6 +8,7 @@ process, with every array flush against a page that may not be touched.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ import numpy as np
 
 from .. import autograd
 from ..core.config import use_backend
-from ..core.dtypes import is_float
+from ..core.dtypes import as_dtype, is_float
 from ..core.errors import UnsupportedError
 from ..dispatch import make_plan
 from ..spec import OpSpec, Plan, Sample
@@ -189,7 +190,7 @@ _RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str, Way]]:
+def _ways(subject: Subject, itemsize: int, thorough: bool, fork: bool) -> Iterator[tuple[str, Way]]:
     """Everything about a call that may not change its bits."""
     yield "again", Way()
     for pattern in POISONS:
@@ -198,17 +199,20 @@ def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str
     yield "arrays and memory from a guard page", Way(at_end=False)
     for count in THREADS:
         yield f"{count} threads", Way(threads=count)
-    offsets = range(itemsize, 64, itemsize) if thorough else (4, 8, 20, 60)
+    steps = range(1, 64 // itemsize) if thorough else (1, 2, 5, 7)
+    offsets = [step * itemsize for step in steps]
     for offset in offsets:
         yield f"{offset} bytes off", Way(shift=offset)
     yield "interrupted by signals", Way(signals=True)
-    if subject.contestant.kernel.backend != "numba":  # its thread pools refuse to live on
+    if fork and subject.contestant.kernel.backend != "numba":  # its thread pools refuse it
         yield "in a forked process", Way(fork=True)
     if subject.contestant.kernel.out:
         yield "out=", Way(out=True)
 
 
-def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
+def bits(
+    subject: Subject, sample: Sample, dtype: str, thorough: bool = False, fork: bool = True
+) -> Found:
     """Poisoned memory, repeats, threads, alignment, signals, forks, `out=`: every bit stays.
 
     Of a stranger that does not declare so, the same bits are not asked, only right ones.
@@ -222,7 +226,7 @@ def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -
     yield "first call", subject.verdict(case, first)
     if not first.good:
         return
-    for label, way in _ways(subject, np.dtype(dtype).itemsize, thorough):
+    for label, way in _ways(subject, as_dtype(dtype).itemsize, thorough, fork):
         answer = subject.call(case.plan, sample, way)
         if way.out and answer.declined:
             continue
@@ -378,6 +382,14 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
         else f"directional derivative {float(got)!r}, central difference {float(expected)!r}"
     )
     yield "central differences", Verdict(error / 1e-9, why)
+
+
+def widest(child: Child) -> Found:
+    """Without being asked, the widest instruction set that runs is in use."""
+    asked = os.environ.get("FASTDL_ISA", "auto")
+    want = child.isas[-1] if asked == "auto" else asked
+    good = child.default_isa == want
+    yield "instruction set", Verdict(0, "" if good else f"{child.default_isa} is used, not {want}")
 
 
 def refusals(spec: OpSpec, child: Child) -> Found:
