@@ -38,8 +38,6 @@ __all__ = [
     "threshold_",
 ]
 
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-
 
 def _apply(op: Any, input: Any, inplace: bool, **options: Any) -> Any:
     """The op, or its result written onto the input."""
@@ -62,7 +60,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
     """min(max(input, 0), 6). As torch.nn.functional.relu6."""
-    return hardtanh(input, 0.0, 6.0, inplace)
+    return _apply(ops.relu6, input, inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
@@ -82,7 +80,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 
 def selu(input: Any, inplace: bool = False) -> Any:
     """Scaled elu (Klambauer et al., 2017). As torch.nn.functional.selu."""
-    return _apply(ops.elu, input, inplace, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0)
+    return _apply(ops.selu, input, inplace)
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -90,9 +88,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 
     As torch.nn.functional.celu.
     """
-    if alpha == 0:
-        raise ArgumentError("celu: alpha: got 0, want another number (ZeroDivisionError)")
-    return _apply(ops.elu, input, inplace, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
+    return _apply(ops.celu, input, inplace, alpha=alpha)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
