@@ -56,14 +56,19 @@ def selu_backward(g: Array, x: Array) -> Array:
     return np.where(x <= 0, g * (np.exp(x) * (SELU_ALPHA * SELU_SCALE)), g * SELU_SCALE)
 
 
+def _inverse(alpha: float, x: Array) -> Array:
+    """1 / alpha as x's dtype has it: alpha is rounded, and the quotient (where() converts it)."""
+    return 1 / np.where(True, alpha, x)
+
+
 def celu(x: Array, *, alpha: float) -> Array:
     """X from 0 on, else alpha · (e^(x / alpha) − 1) (Barron, 2017)."""
-    return np.where(x < 0, np.expm1(x / alpha) * alpha, x)
+    return np.where(x < 0, np.expm1(x * _inverse(alpha, x)) * alpha, x)
 
 
 def celu_backward(g: Array, x: Array, *, alpha: float) -> Array:
     """G above 0, else g · e^(x / alpha)."""
-    return np.where(x <= 0, g * np.exp(x / alpha), g)
+    return np.where(x <= 0, g * np.exp(x * _inverse(alpha, x)), g)
 
 
 def gelu(x: Array) -> Array:
