@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from ..core.errors import ArgumentError, ShapeError
-from ..core.shapes import normalize_dim
 from ..ops import elementwise as basic
 from ..ops import elementwise_activation as ops
+from ..ops import elementwise_glu as gated
 from ._face import shape_of
 
 __all__ = [
@@ -170,16 +170,7 @@ def glu(input: Any, dim: int = -1) -> Any:
 
     As torch.nn.functional.glu.
     """
-    shape = shape_of("glu", input)
-    if not shape:
-        raise ShapeError("glu: input has no dims, want at least one")
-    at = normalize_dim("glu", dim, len(shape))
-    if shape[at] % 2:
-        raise ShapeError(f"glu: dim {dim} of shape {shape} has an odd size, want an even one")
-    half = shape[at] // 2
-    whole = (slice(None),) * at
-    a, b = input[(*whole, slice(half))], input[(*whole, slice(half, None))]
-    return basic.mul(a, basic.sigmoid(b))
+    return gated.glu(input, dim=dim)
 
 
 def _in_place(function: Any) -> Any:
