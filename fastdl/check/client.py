@@ -26,6 +26,7 @@ from .child import send
 from .strangers import OURS, CSymbol
 
 TIMEOUT = 120.0  # seconds a call may take; a Numba kernel compiles in its first
+SILENCE = "no answer within"
 _LONGEST = 1 << 24  # bytes of an answer
 _CREDENTIALS = socket.CMSG_SPACE(struct.calcsize("iii"))  # of a message: pid, uid, gid
 _START = """import sys
@@ -183,7 +184,7 @@ class Child:
             message = self._hear()
         except TimeoutError:
             self._stop()
-            raise ChildDiedError(f"no answer within {self.timeout:g} s") from None
+            raise ChildDiedError(f"{SILENCE} {self.timeout:g} s") from None
         except OSError:
             message = None
         if message is None:
