@@ -231,8 +231,8 @@ def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str
     yield "arrays and memory from a guard page", Way(at_end=False)
     for count in THREADS:
         yield f"{count} threads", Way(threads=count)
-    offsets = range(itemsize, 64, itemsize) if thorough else (4, 8, 20, 60)
-    for offset in offsets:
+    offsets = range(1, 64 // itemsize) if thorough else (1, 2, 5, 15)
+    for offset in (n * itemsize for n in offsets):
         yield f"{offset} bytes off", Way(shift=offset)
     yield "interrupted by signals", Way(signals=True)
     # Numba's thread pools refuse to live on, and a stranger's own may be lost.
@@ -256,7 +256,8 @@ def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -
     yield "first call", subject.verdict(case, first)
     if not first.good:
         return
-    for label, way in _ways(subject, np.dtype(dtype).itemsize, thorough):
+    itemsize = max(a.itemsize for a in case.plan.arrays if isinstance(a, np.ndarray))
+    for label, way in _ways(subject, itemsize, thorough):
         answer = subject.call(case.plan, sample, way)
         if way.out and answer.declined:
             continue
