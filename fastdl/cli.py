@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--time", type=_seconds, metavar="10m", help="fresh cases until it is up")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
     check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
+    check.add_argument("--emulator", default="", metavar="COMMAND", help="what runs the kernels'"
+                       " process, e.g. 'qemu-x86_64 -cpu Nehalem'")  # fmt: skip
     check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
     check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
     own = check.add_argument_group("a kernel of your own")
@@ -163,7 +165,7 @@ def _check(args: argparse.Namespace) -> int:
         tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
         secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,
         args.signature, args.dtypes, args.depth, args.input_bits, args.bits, args.spec,
-        timeout=args.timeout,
+        timeout=args.timeout, emulator=args.emulator,
     )  # fmt: skip
     return check.main(
         request, seconds=args.time, again=args.time is not None, jobs=args.jobs,

@@ -19,7 +19,8 @@ import numpy as np
 from ..core.dtypes import as_dtype
 
 PAGE = mmap.PAGESIZE
-SIZE = 1 << 35  # bytes of address space; pages that are never touched cost nothing
+SIZE = 1 << 35  # bytes of address space; pages that are never touched cost nothing,
+EMULATED_SIZE = 1 << 31  # but not every emulator believes that
 CANARY = 0xFF  # NaN in every float dtype, −1 in every signed one
 MARGIN = 512  # bytes beside an array, on the side without a guard page, that are watched
 
@@ -58,10 +59,10 @@ class Extent(NamedTuple):
 class Arena:
     """The judge's end: slots by size, and the arrays of the call being prepared."""
 
-    def __init__(self) -> None:
-        self.fd = os.memfd_create("fastdl-check")
-        os.ftruncate(self.fd, SIZE)
-        self._map = mmap.mmap(self.fd, SIZE, mmap.MAP_SHARED)
+    def __init__(self, size: int = SIZE) -> None:
+        self.fd, self.size = os.memfd_create("fastdl-check"), size
+        os.ftruncate(self.fd, size)
+        self._map = mmap.mmap(self.fd, size, mmap.MAP_SHARED)
         self.bytes = np.frombuffer(self._map, np.uint8)
         self.guards = [0]  # offsets of all guard pages
         self._end = PAGE
@@ -90,7 +91,7 @@ class Arena:
         free = self._free.setdefault(pages, [])
         if not free:
             for _ in range(4 if pages < 256 else 1):
-                if self._end + (pages + 1) * PAGE > SIZE:
+                if self._end + (pages + 1) * PAGE > self.size:
                     raise MemoryError("the checker's shared memory is full")
                 free.append(Slot(self._end, pages))
                 self._end += (pages + 1) * PAGE
@@ -105,6 +106,7 @@ class Arena:
         What lies between the elements of a strided array, and beside it, is NaN.
         """
         before, span = _span(a)
+        shift = -(-shift // a.itemsize) * a.itemsize  # kernels see aligned elements only
         slot, base, begin = self._reserve(span, at_end, shift, CANARY)
         there = np.ndarray(a.shape, a.dtype, self._map, base + before, a.strides)
         if a.size:
@@ -182,7 +184,7 @@ class View:
     """The child's end: the same memory, guard pages closed."""
 
     def __init__(self, fd: int):
-        self._map = mmap.mmap(fd, SIZE, mmap.MAP_SHARED)
+        self._map = mmap.mmap(fd, os.fstat(fd).st_size, mmap.MAP_SHARED)
         self._char = ctypes.c_char.from_buffer(self._map)
         self.address = ctypes.addressof(self._char)
         self._mprotect = ctypes.CDLL(None, use_errno=True).mprotect

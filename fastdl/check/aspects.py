@@ -8,6 +8,7 @@ process, with every array flush against a page that may not be touched.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -222,7 +223,7 @@ _RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str, Way]]:
+def _ways(subject: Subject, itemsize: int, thorough: bool, fork: bool) -> Iterator[tuple[str, Way]]:
     """Everything about a call that may not change its bits."""
     yield "again", Way()
     for pattern in POISONS:
@@ -231,18 +232,22 @@ def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str
     yield "arrays and memory from a guard page", Way(at_end=False)
     for count in THREADS:
         yield f"{count} threads", Way(threads=count)
-    offsets = range(1, 64 // itemsize) if thorough else (1, 2, 5, 15)
-    for offset in (n * itemsize for n in offsets):
+    steps = range(1, 64 // itemsize) if thorough else (1, 2, 5, 7)
+    offsets = [step * itemsize for step in steps]
+    for offset in offsets:
         yield f"{offset} bytes off", Way(shift=offset)
     yield "interrupted by signals", Way(signals=True)
     # Numba's thread pools refuse to live on, and a stranger's own may be lost.
-    if subject.contestant.owes_bits and subject.contestant.kernel.backend != "numba":
+    fork &= subject.contestant.owes_bits and subject.contestant.kernel.backend != "numba"
+    if fork:
         yield "in a forked process", Way(fork=True)
     if subject.contestant.kernel.out:
         yield "out=", Way(out=True)
 
 
-def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
+def bits(
+    subject: Subject, sample: Sample, dtype: str, thorough: bool = False, fork: bool = True
+) -> Found:
     """Poisoned memory, repeats, threads, alignment, signals, forks, `out=`: every bit stays.
 
     Of a stranger that does not declare so, the same bits are not asked, only right ones.
@@ -257,7 +262,7 @@ def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -
     if not first.good:
         return
     itemsize = max(a.itemsize for a in case.plan.arrays if isinstance(a, np.ndarray))
-    for label, way in _ways(subject, itemsize, thorough):
+    for label, way in _ways(subject, itemsize, thorough, fork):
         answer = subject.call(case.plan, sample, way)
         if way.out and answer.declined:
             continue
@@ -416,6 +421,14 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
         else f"directional derivative {float(got)!r}, central difference {float(expected)!r}"
     )
     yield "central differences", Verdict(error / 1e-9, why)
+
+
+def widest(child: Child) -> Found:
+    """Without being asked, the widest instruction set that runs is in use."""
+    asked = os.environ.get("FASTDL_ISA", "auto")
+    want = child.isas[-1] if asked == "auto" else asked
+    good = child.default_isa == want
+    yield "instruction set", Verdict(0, "" if good else f"{child.default_isa} is used, not {want}")
 
 
 def refusals(spec: OpSpec, child: Child) -> Found:

@@ -127,7 +127,10 @@ class Child:
         return reply
 
     def _hello(self) -> dict[str, Any]:
-        return {"address": self.view.address, "pid": os.getpid()}
+        isas = _native.runnable_isas()
+        return {
+            "address": self.view.address, "pid": os.getpid(), "isas": isas, "isa": _native.isa(),
+        }  # fmt: skip
 
     def _settle(self) -> dict[str, Any]:
         time.sleep(0.005)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pickle
+import shlex
 import signal
 import socket
 import struct
@@ -21,7 +22,7 @@ import numpy as np
 
 from ..core.dtypes import as_dtype
 from ..spec import Kernel, OpSpec, Out, Plan
-from .arena import Arena, Placed
+from .arena import EMULATED_SIZE, SIZE, Arena, Placed
 from .child import send
 from .strangers import OURS, CSymbol
 
@@ -115,9 +116,9 @@ class Contestant:
 class Child:
     """One child process, started when needed and again after every crash."""
 
-    def __init__(self, native: str = "", timeout: float = TIMEOUT):
-        self.native, self.timeout = native, timeout
-        self.arena = Arena()
+    def __init__(self, native: str = "", timeout: float = TIMEOUT, emulator: str = ""):
+        self.native, self.timeout, self.emulator = native, timeout, emulator
+        self.arena = Arena(EMULATED_SIZE if emulator else SIZE)
         self.crashes = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded: dict[Any, int] = {}
@@ -148,7 +149,7 @@ class Child:
         )  # fmt: skip
         os.set_inheritable(self.arena.fd, True)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [*shlex.split(self.emulator), sys.executable, "-c", code],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
             pass_fds=(its.fileno(), self.arena.fd, write_fault), start_new_session=True,
         )  # fmt: skip
@@ -161,6 +162,7 @@ class Child:
         self._loaded.clear()
         hello = self.ask("hello")
         self._address, self.pid = hello["address"], hello["pid"]
+        self._isas, self._default_isa = hello["isas"], hello["isa"]
 
     def _stop(self) -> None:
         if self._process is None:
@@ -244,6 +246,20 @@ class Child:
         self._stop()
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return f"the process ended: {how}" + (f" ({words[0]})" if words else "")
+
+    @property
+    def isas(self) -> tuple[str, ...]:
+        """The instruction sets that run there, which an emulated machine may have fewer of."""
+        if self._process is None:
+            self._start()
+        return tuple(self._isas)
+
+    @property
+    def default_isa(self) -> str:
+        """The instruction set in use there when nobody asked for one."""
+        if self._process is None:
+            self._start()
+        return str(self._default_isa)
 
     # --- kernels ---
 

@@ -24,12 +24,13 @@ def smaller(sample: Sample) -> Iterator[Sample]:
     A size that the arrays share (the K of a product) stays shared; whether the rest still fits
     (a kernel no larger than its image) is for the op to say.
     """
+    name = sample.name.removesuffix(", smaller")
     sizes = sorted({n for n in _sizes(sample.arrays) if n > 1}, reverse=True)
     for size in sizes:
         for less in dict.fromkeys((1, 2, size // 2, size - 1)):
             if 0 < less < size:
                 arrays = _with(sample.arrays, {size: less})
-                yield replace(sample, arrays=arrays, name=f"{sample.name}, smaller", bench=False)
+                yield replace(sample, arrays=arrays, name=f"{name}, smaller", bench=False)
 
 
 def secret(spec: OpSpec, seed: int) -> Iterator[Sample]:
