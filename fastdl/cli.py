@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--depth", default="", metavar="FORMULA", help="of its sums of k terms (k)")
     own.add_argument("--input-bits", type=int, help="bits of its inputs that it uses, if fewer")
     own.add_argument("--bits", action="store_true", help="it owes the same bits on every call")
+    own.add_argument("--timeout", type=_seconds, default=120.0, metavar="120s", help="of one call")
     own.add_argument("--spec", default="", metavar="FILE", help="a file that declares your own op")
 
     bench = commands.add_parser("bench", help="race kernels against NumPy, torch and others")
@@ -164,7 +165,7 @@ def _check(args: argparse.Namespace) -> int:
         tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
         secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,
         args.signature, args.dtypes, args.depth, args.input_bits, args.bits, args.spec,
-        emulator=args.emulator,
+        timeout=args.timeout, emulator=args.emulator,
     )  # fmt: skip
     return check.main(
         request, seconds=args.time, again=args.time is not None, jobs=args.jobs,

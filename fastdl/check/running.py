@@ -115,6 +115,8 @@ def perform(
             tally.add(task.sample.name if task.sample else "-", verdict)
             if not verdict.passed:
                 outcome.failures.append(Failure.of(task, label, verdict, request.seed))
+            if tally.crashes + child.crashes - crashes >= MOST_CRASHES:
+                break
         tally.crashes += child.crashes - crashes
         if tally.failed and not failed_before:  # one failure of a kernel is made small, not all
             outcome.failures[-1] = shrunk(outcome.failures[-1], request, child)
@@ -146,7 +148,7 @@ def judge(
     total = Outcome()
     if not mine.ops:
         return total
-    with Child(emulator=request.emulator) as child:
+    with Child(timeout=request.timeout, emulator=request.emulator) as child:
         while True:
             cases: dict[Any, Case] = {}
             work = list(tasks(mine, child, cases))

@@ -17,8 +17,9 @@ from ..core.dtypes import FLOATS, NAMES
 from ..core.errors import ArgumentError, BackendError
 from ..spec import KERNELS, Kernel, OpSpec, Sample, find_ops
 from . import aspects, fills
-from .client import Child, ChildDiedError, Contestant
+from .client import TIMEOUT, Child, ChildDiedError, Contestant
 from .judge import Case
+from .sizes import secret
 from .strangers import OURS, CSymbol, run_file, split
 
 Mode = Literal["quick", "normal", "full"]
@@ -48,6 +49,7 @@ class Request:
     spec_file: str = ""  # of the user's own ops
     isas: tuple[str, ...] = ()  # all that run there by default
     emulator: str = ""  # what the child is run by: "qemu-x86_64 -cpu Nehalem"
+    timeout: float = TIMEOUT  # seconds that one call may take
 
     def specs(self) -> list[OpSpec]:
         """The ops asked for; the user's own are declared first."""
@@ -261,6 +263,8 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
                     ),
                 ),
             ]
+            if not contestant.ours:
+                asked.append(("changes", partial(aspects.changes, subject, sample, dtype)))
             if spec.vjp is not None and dtype in FLOATS and contestant.ours:
                 asked.append(("gradients", partial(aspects.gradients, subject, sample, dtype)))
             if mode == "full" and dtype in FLOATS and not sample.bench:
@@ -271,3 +275,9 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
                     run,
                 )  # fmt: skip
             rank += 1
+    for rank, sample in enumerate(() if contestant.ours else secret(spec, subject.seed)):
+        for dtype in (d for d in dtypes_of(spec, contestant.kernel) if d in FLOATS):
+            yield Task(
+                rank, spec.name, contestant.label, "-", sample, dtype, "values",
+                partial(aspects.values, subject, sample, dtype, families, cases),
+            )  # fmt: skip
