@@ -53,11 +53,11 @@ class Subject:
     memo: dict[Any, Any] = field(default_factory=dict)  # cases, shared by the kernels of the op
     _depths: dict[int, int] = field(default_factory=dict)
 
-    def case(self, key: tuple[Any, ...], make: Callable[[], Case]) -> Case:
-        """A case by its name, made and given its exact result only once."""
-        key = (self.spec.name, self.seed, *key)
+    def case(self, key: tuple[Any, ...], arrays: tuple[Any, ...], sample: Sample) -> Case:
+        """A case by its name; its exact result is computed once for all kernels of the op."""
+        key = (self.spec.name, self.seed, sample.name, *key)
         if key not in self.memo:
-            self.memo[key] = make()
+            self.memo[key] = Case(self.spec, planned(self.spec, arrays, sample))
         return self.memo[key]
 
     def call(self, plan: Plan, sample: Sample, way: Way | None = None) -> Answer:
@@ -173,10 +173,7 @@ def lanes(subject: Subject, sample: Sample, dtype: str) -> Found:
             moved = a.copy(order="K")
             moved[np.unravel_index(place, a.shape)] = (np.nan, np.inf, -np.inf)[place % 3]
             changed = (*arrays[:i], moved, *arrays[i + 1 :])
-            case = subject.case(
-                (sample.name, dtype, "lanes", i, place),
-                lambda changed=changed: Case(spec, planned(spec, changed, sample)),
-            )
+            case = subject.case((dtype, "lanes", i, place), changed, sample)
             if subject.takes(case.plan):
                 yield "one special in every place", subject.judged(case, sample)
 
@@ -205,10 +202,7 @@ def strides(subject: Subject, sample: Sample, dtype: str) -> Found:
     arrays = sample.build(rng, dtype, fills.normal)
     for label, restride in _RESTRIDED.items():
         moved = tuple(restride(a) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays)
-        case = subject.case(
-            (sample.name, dtype, label),
-            lambda moved=moved: Case(spec, planned(spec, moved, sample)),
-        )
+        case = subject.case((dtype, label), moved, sample)
         if subject.takes(case.plan):
             yield f"strides: {label}", subject.judged(case, sample)
 
@@ -269,10 +263,7 @@ def bits(
     """
     spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "bits")
-    case = subject.case(
-        (sample.name, dtype, "bits"),
-        lambda: Case(spec, planned(spec, sample.build(rng, dtype, fills.normal), sample)),
-    )
+    case = subject.case((dtype, "bits"), sample.build(rng, dtype, fills.normal), sample)
     if not subject.takes(case.plan):
         return
     first = subject.call(case.plan, sample)
