@@ -11,6 +11,7 @@ from ..core.errors import ArgumentError, ShapeError
 from ..core.shapes import as_float, as_int, broadcast, normalize_dims
 from ..ops import norm as rows
 from ..ops import norm_batch as ops
+from ..ops import norm_instance as instances
 from ..ops import norm_length as lengths
 from ..ops.elementwise import add, div, mul
 from ..ops.elementwise_math import pow
@@ -142,7 +143,7 @@ def instance_norm(
                 (running_var, variance, places / (places - 1)),
             ):
                 _move(running, moment.reshape(shape[:2]).mean(0), momentum, factor)
-    return ops.group_norm(input, weight, bias, num_groups=max(shape[1], 1), eps=eps)
+    return instances.instance_norm(input, weight, bias, eps=eps)
 
 
 def local_response_norm(

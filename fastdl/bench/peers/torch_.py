@@ -154,6 +154,9 @@ def _norm_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any]
         "rms_norm": lambda x, w=None: functional.rms_norm(x, shape, w, eps),
         "group_norm": lambda x, w=None, b=None: functional.group_norm(x, groups, w, b, eps),
         "group_norm_backward": group_backward,
+        "instance_norm": lambda x, w=None, b=None: functional.instance_norm(
+            x, None, None, w, b, eps=eps
+        ),
         "batch_norm": lambda x, w=None, b=None: functional.batch_norm(x, None, None, w, b, True),
         "batch_norm_eval": lambda x, m, v, w=None, b=None: functional.batch_norm(x, m, v, w, b),
         "batch_norm_backward": batch_backward,
