@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import ArgumentError, ShapeError
-from ..core.shapes import as_float, as_int, broadcast, normalize_dims
+from ..core.shapes import broadcast, normalize_dims
 from ..ops import norm as rows
 from ..ops import norm_batch as ops
 from ..ops import norm_instance as instances
 from ..ops import norm_length as lengths
-from ..ops.elementwise import add, div, mul
-from ..ops.elementwise_math import pow
-from ..ops.pool import avg_pool2d
-from ..ops.shape import cat, expand, permute, reshape
+from ..ops import norm_response as responses
+from ..ops.elementwise import mul
+from ..ops.shape import expand, permute, reshape
 from ..tensor import Tensor
 from ._face import shape_of
 
@@ -154,24 +151,7 @@ def local_response_norm(
     input is [N, C, ...] with at least 3 dims; channels beyond the ends count as 0. As
     torch.nn.functional.local_response_norm (Krizhevsky et al., 2012).
     """
-    name = "local_response_norm"
-    shape, window = shape_of(name, input), as_int(name, "size", size)
-    if len(shape) < 3:
-        raise ShapeError(f"{name}: input has shape {shape}, want at least 3 dims [N, C, ...]")
-    if window < 1:
-        raise ArgumentError(f"{name}: size: got {size}, want at least 1")
-    alpha, beta, k = (as_float(name, label, value)
-                      for label, value in (("alpha", alpha), ("beta", beta), ("k", k)))  # fmt: skip
-    if not math.prod(shape):
-        return mul(input, 1.0)
-    flat = reshape(input, shape=(shape[0], 1, shape[1], math.prod(shape[2:])))
-    before, after = (
-        np.zeros((shape[0], 1, n, flat.shape[3]), flat.dtype)
-        for n in (window // 2, (window - 1) // 2)
-    )
-    padded = cat(before, mul(flat, flat), after, dim=2)
-    mean = avg_pool2d(padded, kernel_size=(window, 1), stride=(1, 1))
-    return reshape(div(flat, pow(add(mul(mean, alpha), k), beta)), shape=shape)
+    return responses.local_response_norm(input, size=size, alpha=alpha, beta=beta, k=k)
 
 
 def normalize(
