@@ -73,13 +73,14 @@ class Subject:
             return Verdict(np.inf, answer.why)
         kernel = self.contestant.kernel
         verdict = case.judge(
-            answer.results, self._depth(case.terms), integers, kernel.input_bits,
+            answer.results, self.depth(case.terms), integers, kernel.input_bits,
             layout=self.contestant.ours,
         )  # fmt: skip
         verdict.isa = answer.isa
         return verdict
 
-    def _depth(self, terms: int) -> int:
+    def depth(self, terms: int) -> int:
+        """The declared depth of a sum of so many terms."""
         if terms not in self._depths:
             contestant = self.contestant
             declared_there = contestant.canonical and not contestant.ours
