@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--time", type=_seconds, metavar="10m", help="fresh cases until it is up")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
     check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
+    check.add_argument("--emulator", default="", metavar="COMMAND", help="what runs the kernels'"
+                       " process, e.g. 'qemu-x86_64 -cpu Nehalem'")  # fmt: skip
     check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
     check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
     check.add_argument("--fingerprint", action="store_true", help="instead: the bits, small numbers"
@@ -86,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--depth", default="", metavar="FORMULA", help="of its sums of k terms (k)")
     own.add_argument("--input-bits", type=int, help="bits of its inputs that it uses, if fewer")
     own.add_argument("--bits", action="store_true", help="it owes the same bits on every call")
+    own.add_argument("--timeout", type=_seconds, default=120.0, metavar="120s", help="of one call")
     own.add_argument("--spec", default="", metavar="FILE", help="a file that declares your own op")
 
     bench = commands.add_parser("bench", help="race kernels against NumPy, torch and others")
@@ -164,6 +167,7 @@ def _check(args: argparse.Namespace) -> int:
         tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
         secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,
         args.signature, args.dtypes, args.depth, args.input_bits, args.bits, args.spec,
+        timeout=args.timeout, emulator=args.emulator,
     )  # fmt: skip
     if args.fingerprint:
         from .check import fingerprint

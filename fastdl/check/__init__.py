@@ -43,7 +43,8 @@ def check(
         kernel: a stranger, `path.py:function`, `path.py` or `lib.so:symbol`; fastdl's own if empty.
         mode: "quick", "normal" or "full"; in quick mode at most `seconds` (60).
         seed: repeats an earlier run's data.
-        asked: the other fields of `Request`: signature, dtypes, depth, input_bits, bits, backend.
+        asked: the other fields of `Request`: signature, dtypes, depth, input_bits, bits, backend,
+            spec_file, and timeout, the seconds that a call may take.
 
     Returns the outcome: `.failures`, `.tallies`, `.cases`. Raises UnjudgeableError where the kernel
     cannot be loaded, ArgumentError for an unknown op.
@@ -73,9 +74,11 @@ def replay(
     request.specs()
     OPS[op].samples = (sample,)
     failures, cases = 0, 0
-    with Child() as child:
+    with Child(timeout=request.timeout) as child:
         for task in tasks(request, child, {}):
             if task.aspect != aspect or task.dtype != dtype or (ours and task.kernel != kernel):
+                continue
+            if task.sample is None or task.sample.name != sample.name:  # of secret sizes
                 continue
             for label, verdict in task.run():
                 cases += 1
@@ -132,14 +135,14 @@ def status(outcome: Outcome) -> int:
 def record(request: Request, outcome: Outcome, took: float) -> dict[str, Any]:
     """The report as JSON: every kernel on every ISA, and every failure."""
     known = ("baseline", "avx2", "avx512", "avx512_bf16")
-    runnable = _native.runnable_isas()
+    tested = {t.isa for t in outcome.tallies.values() if t.cases}
     return {
         "fastdl": __version__,
         "mode": request.mode,
         "seed": request.seed,
         "seconds": round(took, 1),
         "cpu": _native.cpu_info(),
-        "isas": {isa: "tested" if isa in runnable else "not tested" for isa in known},
+        "isas": {isa: "tested" if isa in tested else "not tested" for isa in known},
         "cases": outcome.cases,
         "rounds": outcome.rounds,
         "tasks_left_at_deadline": outcome.left,

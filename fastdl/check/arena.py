@@ -17,9 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.dtypes import as_dtype
+from ..spec import Out
 
 PAGE = mmap.PAGESIZE
-SIZE = 1 << 35  # bytes of address space; pages that are never touched cost nothing
+SIZE = 1 << 35  # bytes of address space; pages that are never touched cost nothing,
+EMULATED_SIZE = 1 << 31  # but not every emulator believes that
 CANARY = 0xFF  # NaN in every float dtype, −1 in every signed one
 MARGIN = 512  # bytes beside an array, on the side without a guard page, that are watched
 
@@ -58,10 +60,10 @@ class Extent(NamedTuple):
 class Arena:
     """The judge's end: slots by size, and the arrays of the call being prepared."""
 
-    def __init__(self) -> None:
-        self.fd = os.memfd_create("fastdl-check")
-        os.ftruncate(self.fd, SIZE)
-        self._map = mmap.mmap(self.fd, SIZE, mmap.MAP_SHARED)
+    def __init__(self, size: int = SIZE) -> None:
+        self.fd, self.size = os.memfd_create("fastdl-check"), size
+        os.ftruncate(self.fd, size)
+        self._map = mmap.mmap(self.fd, size, mmap.MAP_SHARED)
         self.bytes = np.frombuffer(self._map, np.uint8)
         self.guards = [0]  # offsets of all guard pages
         self._end = PAGE
@@ -90,7 +92,7 @@ class Arena:
         free = self._free.setdefault(pages, [])
         if not free:
             for _ in range(4 if pages < 256 else 1):
-                if self._end + (pages + 1) * PAGE > SIZE:
+                if self._end + (pages + 1) * PAGE > self.size:
                     raise MemoryError("the checker's shared memory is full")
                 free.append(Slot(self._end, pages))
                 self._end += (pages + 1) * PAGE
@@ -105,6 +107,7 @@ class Arena:
         What lies between the elements of a strided array, and beside it, is NaN.
         """
         before, span = _span(a)
+        shift = -(-shift // a.itemsize) * a.itemsize  # kernels see aligned elements only
         slot, base, begin = self._reserve(span, at_end, shift, CANARY)
         there = np.ndarray(a.shape, a.dtype, self._map, base + before, a.strides)
         if a.size:
@@ -113,13 +116,15 @@ class Arena:
         self._extents.append(Extent(there, base, base + span, slot, values))
         return Placed(base + before, a.shape, a.strides, a.dtype.name)
 
-    def place_output(
-        self, shape: tuple[int, ...], dtype: np.dtype, at_end: bool, pattern: int
-    ) -> tuple[Placed, np.ndarray]:
-        """A C-contiguous array for a kernel to write to, full of a byte pattern."""
+    def place_output(self, out: Out, at_end: bool, pattern: int) -> tuple[Placed, np.ndarray]:
+        """A contiguous array for a kernel to write to, full of a byte pattern."""
+        shape, dtype, last = out
         size = int(np.prod(shape)) * dtype.itemsize
         slot, base, _ = self._reserve(size, at_end, 0, pattern)
-        there = np.ndarray(shape, dtype, self._map, base)
+        in_memory = (shape[0], *shape[2:], shape[1]) if last else shape
+        there = np.ndarray(in_memory, dtype, self._map, base)
+        if last:
+            there = np.moveaxis(there, -1, 1)
         self._extents.append(Extent(there, base, base + size, slot, None))
         return Placed(base, shape, there.strides, dtype.name), there
 
@@ -182,7 +187,7 @@ class View:
     """The child's end: the same memory, guard pages closed."""
 
     def __init__(self, fd: int):
-        self._map = mmap.mmap(fd, SIZE, mmap.MAP_SHARED)
+        self._map = mmap.mmap(fd, os.fstat(fd).st_size, mmap.MAP_SHARED)
         self._char = ctypes.c_char.from_buffer(self._map)
         self.address = ctypes.addressof(self._char)
         self._mprotect = ctypes.CDLL(None, use_errno=True).mprotect

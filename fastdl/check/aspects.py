@@ -8,6 +8,7 @@ process, with every array flush against a page that may not be touched.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from .judge import Case, Verdict, same_bits
 
 THREADS = (1, 2, 3, 5, 8)
 POISONS = (0x7F, 0xFF)
+CHANGES = 6  # calls in a row whose inputs differ in one element
 LANES = 67  # elements of an array whose every place gets a NaN in a full run
 Found = Iterator[tuple[str, Verdict]]
 # The narrowest table that counts as an instruction set's own.
@@ -72,23 +74,30 @@ class Subject:
         if answer.why:
             return Verdict(np.inf, answer.why)
         kernel = self.contestant.kernel
+        try:
+            depth = self.depth(case.terms)
+        except ChildDiedError as death:
+            return Verdict(np.inf, f"its depth of {case.terms} terms: {death}")
         verdict = case.judge(
-            answer.results, self.depth(case.terms), integers, kernel.input_bits,
-            layout=self.contestant.ours,
-        )  # fmt: skip
+            answer.results, depth, integers, kernel.input_bits, layout=self.contestant.ours
+        )
         verdict.isa = answer.isa
         return verdict
 
     def depth(self, terms: int) -> int:
-        """The declared depth of a sum of so many terms."""
+        """The declared depth; of a stranger at most the number of terms.
+
+        No order of adding k numbers is deeper, so a formula beyond that says nothing.
+        """
         if terms not in self._depths:
             contestant = self.contestant
-            declared_there = contestant.canonical and not contestant.ours
-            self._depths[terms] = (
-                self.child.depth(self.spec, contestant, terms)
-                if declared_there and contestant.symbol is None
-                else contestant.kernel.depth(terms)
-            )
+            if contestant.ours:
+                depth = contestant.kernel.depth(terms)
+            elif contestant.canonical and contestant.symbol is None:
+                depth = min(self.child.depth(self.spec, contestant, terms), terms)
+            else:
+                depth = min(contestant.kernel.depth(terms), terms)
+            self._depths[terms] = depth
         return self._depths[terms]
 
     def takes(self, plan: Plan) -> bool:
@@ -101,12 +110,12 @@ def values(
 ) -> Found:
     """Rules 1, 2 and 3: every family of inputs, arrays ending at guard pages, the first also
     beginning at them."""
-    spec = subject.spec
+    spec, bits = subject.spec, subject.contestant.kernel.input_bits
+    declined: bool | None = None
     for family in families:
-        key = (spec.name, sample.name, dtype, family)
+        key = (spec.name, sample.name, dtype, family, bits)
         if key not in cases:
-            rng = fills.seeded(subject.seed, *key)
-            bits = subject.contestant.kernel.input_bits
+            rng = fills.seeded(subject.seed, *key[:4])
             fill = _fill(spec, sample, dtype, family, bits)
             cases[key] = Case(spec, planned(spec, sample.build(rng, dtype, fill), sample))
         case = cases[key]
@@ -114,11 +123,18 @@ def values(
             yield family, Verdict(declined=why)
             continue
         integers = family == "integers"
-        yield family, subject.judged(case, sample, integers=integers)
+        verdict = subject.judged(case, sample, integers=integers)
+        declined = bool(verdict.declined) if declined is None else declined
+        if declined != bool(verdict.declined) and verdict.passed and not subject.contestant.ours:
+            verdict = Verdict(np.inf, _CHOOSY.format(verdict.declined or "nothing"))
+        yield family, verdict
         if family == families[0]:
             yield f"{family}, from a guard page", subject.judged(case, sample, Way(at_end=False))
             if late := _late(subject):
                 yield "a moment later", Verdict(np.inf, late)
+
+
+_CHOOSY = "took the sample with some numbers and declined it with others: declined {}"
 
 
 def _late(subject: Subject) -> str:
@@ -151,6 +167,23 @@ def lanes(subject: Subject, sample: Sample, dtype: str) -> Found:
             case = Case(spec, planned(spec, (*arrays[:i], moved, *arrays[i + 1 :]), sample))
             if subject.takes(case.plan):
                 yield "one special in every place", subject.judged(case, sample)
+
+
+def changes(subject: Subject, sample: Sample, dtype: str) -> Found:
+    """Inputs that differ from the last call's in one element: an answer kept from it shows."""
+    spec = subject.spec
+    rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "changes")
+    arrays = sample.build(rng, dtype, fills.normal)
+    places = [i for i, a in enumerate(arrays) if isinstance(a, np.ndarray) and a.size]
+    for turn in range(CHANGES if places else 0):
+        i = places[turn % len(places)]
+        moved = arrays[i].copy(order="K")
+        place = np.unravel_index(int(rng.integers(moved.size)), moved.shape)
+        moved[place] = sample.build(rng, dtype, fills.normal)[i][place]
+        arrays = (*arrays[:i], moved, *arrays[i + 1 :])
+        case = Case(spec, planned(spec, arrays, sample))
+        if subject.takes(case.plan):
+            yield "one element changed", subject.judged(case, sample)
 
 
 def strides(subject: Subject, sample: Sample, dtype: str) -> Found:
@@ -190,7 +223,7 @@ _RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str, Way]]:
+def _ways(subject: Subject, itemsize: int, thorough: bool, fork: bool) -> Iterator[tuple[str, Way]]:
     """Everything about a call that may not change its bits."""
     yield "again", Way()
     for pattern in POISONS:
@@ -199,17 +232,22 @@ def _ways(subject: Subject, itemsize: int, thorough: bool) -> Iterator[tuple[str
     yield "arrays and memory from a guard page", Way(at_end=False)
     for count in THREADS:
         yield f"{count} threads", Way(threads=count)
-    offsets = range(itemsize, 64, itemsize) if thorough else (4, 8, 20, 60)
+    steps = range(1, 64 // itemsize) if thorough else (1, 2, 5, 7)
+    offsets = [step * itemsize for step in steps]
     for offset in offsets:
         yield f"{offset} bytes off", Way(shift=offset)
     yield "interrupted by signals", Way(signals=True)
-    if subject.contestant.kernel.backend != "numba":  # its thread pools refuse to live on
+    # Numba's thread pools refuse to live on, and a stranger's own may be lost.
+    fork &= subject.contestant.owes_bits and subject.contestant.kernel.backend != "numba"
+    if fork:
         yield "in a forked process", Way(fork=True)
     if subject.contestant.kernel.out:
         yield "out=", Way(out=True)
 
 
-def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
+def bits(
+    subject: Subject, sample: Sample, dtype: str, thorough: bool = False, fork: bool = True
+) -> Found:
     """Poisoned memory, repeats, threads, alignment, signals, forks, `out=`: every bit stays.
 
     Of a stranger that does not declare so, the same bits are not asked, only right ones.
@@ -223,10 +261,14 @@ def bits(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -
     yield "first call", subject.verdict(case, first)
     if not first.good:
         return
-    for label, way in _ways(subject, np.dtype(dtype).itemsize, thorough):
+    itemsize = max(a.itemsize for a in case.plan.arrays if isinstance(a, np.ndarray))
+    for label, way in _ways(subject, itemsize, thorough, fork):
         answer = subject.call(case.plan, sample, way)
         if way.out and answer.declined:
             continue
+        if answer.declined and way.at_end and not way.shift:
+            yield label, Verdict(np.inf, f"declined what it took before: {answer.declined}")
+            return
         if not answer.good or not subject.contestant.owes_bits:
             yield label, subject.verdict(case, answer)
         else:
@@ -379,6 +421,14 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
         else f"directional derivative {float(got)!r}, central difference {float(expected)!r}"
     )
     yield "central differences", Verdict(error / 1e-9, why)
+
+
+def widest(child: Child) -> Found:
+    """Without being asked, the widest instruction set that runs is in use."""
+    asked = os.environ.get("FASTDL_ISA", "auto")
+    want = child.isas[-1] if asked == "auto" else asked
+    good = child.default_isa == want
+    yield "instruction set", Verdict(0, "" if good else f"{child.default_isa} is used, not {want}")
 
 
 def refusals(spec: OpSpec, child: Child) -> Found:

@@ -19,6 +19,7 @@ import struct
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from zlib import crc32
@@ -33,8 +34,11 @@ from .arena import Placed, View
 
 _PERTURB = -6  # glibc's M_PERTURB: malloc fills what it hands out with a byte
 _ALARM = 0.0005  # seconds between two signals while a kernel is interrupted
+_KEPT = 8  # results that are watched, so that a kernel with a few buffers in turn is seen
+_KEPT_BYTES = 1 << 20  # of each of them but the last
 _ndarray = np.ndarray
 _SCALARS = frozenset(np.dtype(c).type for c in "?bBhHiIlLqQefd")
+_clock = time.perf_counter
 _ignore_errors = np.errstate  # hard inputs overflow; that is no warning's matter
 
 
@@ -60,17 +64,48 @@ def _exactly(channel: socket.socket, size: int) -> bytes | None:
 
 
 def _state() -> dict[str, Any]:
-    """What a kernel must leave as it was."""
+    """What a call must leave as it was."""
     return {
-        "MXCSR": _native.mxcsr(),
         "fastdl's number of threads": get_num_threads(),
         "the environment": dict(os.environ),
         "the working directory": os.getcwd(),
         "NumPy's error state": np.geterr(),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
-        "a clock": (time.perf_counter, time.perf_counter_ns, time.time, time.monotonic),
-        "a function of NumPy": (np.allclose, np.array_equal, np.ndarray, np.empty, np.copyto),
     }
+
+
+def _lasting_state() -> dict[str, Any]:
+    """What must stay as it was before any file of a kernel was run: loading counts, too."""
+    return {
+        "MXCSR": _native.mxcsr(),
+        "the handler of SIGSEGV": _fault_handler(),
+        "a clock": [vars(time)[name] for name in _CLOCKS],
+        "a function of NumPy": [vars(np)[name] for name in _NUMPY],
+        "a function of the judge": [
+            (name, value, getattr(value, "__code__", None))
+            for scope in (globals(), vars(Child), vars(View), vars(strangers))
+            for name, value in list(scope.items())
+            if callable(value)
+        ],
+        "an op's declaration": [
+            (spec, spec.reference, spec.shape, spec.bound, spec.samples) for spec in _SPECS
+        ],
+    }
+
+
+_CLOCKS = ("perf_counter", "perf_counter_ns", "time", "time_ns", "monotonic", "monotonic_ns",
+           "process_time", "sleep")  # fmt: skip
+_NUMPY = ("allclose", "array_equal", "isclose", "ndarray", "empty", "asarray", "copyto",
+          "isnan", "isfinite", "abs", "may_share_memory", "shares_memory")  # fmt: skip
+_SPECS = tuple(OPS.values())
+_sigaction = ctypes.CDLL(None).sigaction
+
+
+def _fault_handler() -> bytes:
+    """The address of the handler of SIGSEGV, the first field of a struct sigaction."""
+    action = ctypes.create_string_buffer(256)
+    _sigaction(int(signal.SIGSEGV), None, action)
+    return action.raw[: ctypes.sizeof(ctypes.c_void_p)]
 
 
 class Child:
@@ -80,8 +115,7 @@ class Child:
         self.view = View(memory)
         self.kernels: list[Callable[..., Any]] = []
         self.libc = ctypes.CDLL(None)
-        self.kept: tuple[tuple[np.ndarray, ...], list[int]] = ((), [])
-        self.earlier: list[np.ndarray] = []  # the last result, which nothing may overwrite
+        self.kept: deque[tuple[np.ndarray, int]] = deque(maxlen=_KEPT)  # results and checksums
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Does what a request asks."""
@@ -93,15 +127,17 @@ class Child:
         return reply
 
     def _hello(self) -> dict[str, Any]:
-        return {"address": self.view.address, "pid": os.getpid()}
+        isas = _native.runnable_isas()
+        return {
+            "address": self.view.address, "pid": os.getpid(), "isas": isas, "isa": _native.isa(),
+        }  # fmt: skip
 
     def _settle(self) -> dict[str, Any]:
         time.sleep(0.005)
         return {"late": self._changed_since()}
 
     def _changed_since(self) -> bool:
-        arrays, sums = self.kept
-        return [_checksum(a) for a in arrays] != sums
+        return any(_checksum(a) != checksum for a, checksum in self.kept)
 
     def _own(self, op: str, backend: str, index: int) -> dict[str, Any]:
         """Takes a kernel that fastdl (or a spec's file) declares."""
@@ -141,7 +177,7 @@ class Child:
         with os.fdopen(read, "rb") as pipe:
             text = pipe.read()
         _, status = os.waitpid(pid, 0)
-        self.kept = ((), [])
+        self.kept.clear()
         return json.loads(text) if text else {"status": "raised", "why": f"exit status {status}"}
 
     def _interrupted(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -178,25 +214,27 @@ class Child:
         _native.set_memory_mode(*memory)
         before = _state()
         _native.forget_isa()
+        returned: Any = None
+        reply: dict[str, Any] = {"status": "returned"}
+        begin = _clock()
         try:
             with _ignore_errors(all="ignore"):
                 returned = call(*operands, **options, **extra)
         except NotImplementedError as error:
-            return {"status": "declined", "why": str(error) or "NotImplementedError"}
+            reply = {"status": "declined", "why": str(error) or "NotImplementedError"}
         except BaseException as error:
-            return {"status": "raised", "why": _described(error)}
+            reply = {"status": "raised", "why": _described(error)}
         finally:
-            ran = _native.ran_isa()
+            reply["seconds"] = _clock() - begin
+            reply["isa"] = _native.ran_isa()
             after = _state()
             _native.set_memory_mode("normal", 0)
             if threads is not None:
                 set_num_threads(team)
         if returned is NotImplemented:
-            return {"status": "declined", "why": "declined when called"}
-        reply = {"status": "returned", "isa": ran}
-        if after != before:
-            reply["changed"] = [name for name in before if after[name] != before[name]]
-        if out is None:
+            reply |= {"status": "declined", "why": "declined when called"}
+        reply["changed"] = [name for name in before if after[name] != before[name]]
+        if out is None and reply["status"] == "returned":
             reply["outputs"] = self._left(returned, operands, rooms)
         return reply
 
@@ -224,7 +262,7 @@ class Child:
                 k for k, a in enumerate(operands)
                 if type(a) is _ndarray and np.may_share_memory(a, result)
             ]  # fmt: skip
-            again = any(np.may_share_memory(a, result) for a in self.earlier)
+            again = any(np.may_share_memory(a, result) for a, _ in self.kept)
             described.append(
                 {
                     "type": "ndarray", "shape": result.shape, "strides": result.strides,
@@ -233,9 +271,12 @@ class Child:
             )  # fmt: skip
             if i < len(rooms) and result.nbytes <= rooms[i][1] and result.dtype.name != "object":
                 self.view.leave(rooms[i][0], result)
-        arrays = tuple(r for r in results if type(r) is _ndarray and r.dtype.name != "object")
-        self.earlier = list(arrays)
-        self.kept = (arrays, [_checksum(a) for a in arrays])
+        small = [pair for pair in self.kept if pair[0].nbytes <= _KEPT_BYTES]
+        new = [
+            (r, _checksum(r)) for r, told in zip(results, described, strict=True)
+            if told["type"] == "ndarray" and r.dtype.name != "object" and not told["input"]
+        ]  # fmt: skip
+        self.kept = deque([*small, *new], maxlen=_KEPT)
         return described
 
 
@@ -265,7 +306,10 @@ def _refusal(op: str, bad: Any) -> str:
 
 
 def main(channel_fd: int, memory_fd: int, fault_fd: int, parent: int) -> None:
-    """Answers requests until the judge is gone."""
+    """Answers requests until the judge is gone.
+
+    What is watched is found by local names, where no kernel's file can put something else.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no orphans
     if os.getppid() != parent:
         os._exit(0)
@@ -273,13 +317,19 @@ def main(channel_fd: int, memory_fd: int, fault_fd: int, parent: int) -> None:
     channel = socket.socket(fileno=channel_fd)
     child = Child(memory_fd)
     _native.watch_faults(fault_fd)
+    look, first = _lasting_state, _lasting_state()
     number = 0
     while (message := receive(channel)) is not None:
         request = pickle.loads(message)
+        watch = request.pop("watch", False)
         try:
             reply = child.answer(request)
         except BaseException as error:
             reply = {"status": "failed", "why": _described(error)}
+        if watch:
+            now = look()
+            changed = [name for name in first if now[name] != first[name]]
+            reply["changed"] = [*reply.get("changed", []), *changed]
         reply["number"] = number
         number += 1
         sys.stdout.flush()

@@ -28,7 +28,7 @@ from ..spec import OpSpec, Plan, Sample
 from . import sumtree
 from .aspects import Subject, planned
 from .client import Child
-from .shrink import resized
+from .sizes import resized
 from .tasks import Request, UnjudgeableError, contestants, dtypes_of
 
 TERMS = 128  # wanted of a sum; its square bounds the number of calls

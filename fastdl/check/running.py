@@ -6,7 +6,7 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -57,8 +57,8 @@ class Tally:
 
     def record(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""
-        plain = asdict(self)
-        return {**plain, "ratio": self.ratio if np.isfinite(self.ratio) else None}
+        ratio = self.ratio if np.isfinite(self.ratio) else None
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"ratio": ratio}
 
 
 @dataclass
@@ -115,6 +115,8 @@ def perform(
             tally.add(task.sample.name if task.sample else "-", verdict)
             if not verdict.passed:
                 outcome.failures.append(Failure.of(task, label, verdict, request.seed))
+            if tally.crashes + child.crashes - crashes >= MOST_CRASHES:
+                break
         tally.crashes += child.crashes - crashes
         if tally.failed and not failed_before:  # one failure of a kernel is made small, not all
             outcome.failures[-1] = shrunk(outcome.failures[-1], request, child)
@@ -146,7 +148,7 @@ def judge(
     total = Outcome()
     if not mine.ops:
         return total
-    with Child() as child:
+    with Child(timeout=request.timeout, emulator=request.emulator) as child:
         while True:
             cases: dict[Any, Case] = {}
             work = list(tasks(mine, child, cases))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,10 @@ import numpy as np
 
 from ..core.errors import FastdlError
 from ..spec import OPS, Sample
+from .client import SILENCE
 from .judge import Verdict
+from .sizes import smaller
+from .strangers import OURS
 
 if TYPE_CHECKING:
     from .client import Child
@@ -34,7 +37,6 @@ class Failure:
     ratio: float
     why: str
     seed: int
-    where: str = ""  # the stranger's file and name
     shrunk: bool = False
 
     @classmethod
@@ -47,9 +49,10 @@ class Failure:
 
     def __str__(self) -> str:
         sample = f", sample {self.sample.name!r}" if self.sample else ""
+        strange = self.kernel.partition(":")[0] not in (*OURS, "any")
         return (
             f"{self.op}, kernel {self.kernel} ({self.isa}){sample}, {self.dtype}, {self.label}:"
-            f" {self.why}"
+            f" {'refused: ' if strange else ''}{self.why}"
         )
 
     def reproducer(self, request: Request) -> list[str]:
@@ -103,55 +106,11 @@ def _expression(value: Any) -> str:
     return repr(value)
 
 
-def smaller(sample: Sample) -> Iterator[Sample]:
-    """Samples with one of the sizes made smaller wherever it occurs, the smallest first.
-
-    A size that the arrays share (the K of a product) stays shared; whether the rest still fits
-    (a kernel no larger than its image) is for the op to say.
-    """
-    sizes = sorted({n for n in _sizes(sample.arrays) if n > 1}, reverse=True)
-    for size in sizes:
-        for less in dict.fromkeys((1, 2, size // 2, size - 1)):
-            if 0 < less < size:
-                arrays = _with(sample.arrays, size, less)
-                yield replace(sample, arrays=arrays, name=f"{sample.name}, smaller", bench=False)
-
-
-def resized(sample: Sample, wanted: Iterable[int]) -> Iterator[Sample]:
-    """Samples with one of the sizes made another wherever it occurs; not all make sense."""
-    for size in sorted(set(_sizes(sample.arrays))):
-        for new in wanted:
-            if new != size:
-                arrays = _with(sample.arrays, size, new)
-                yield replace(sample, arrays=arrays, name=f"{sample.name}, resized", bench=False)
-
-
-def _sizes(arrays: Any) -> Iterator[int]:
-    for a in arrays:
-        shape = a if isinstance(a, tuple) else getattr(a, "shape", ())
-        if not isinstance(a, np.ndarray):
-            yield from shape
-
-
-def _with(arrays: Any, size: int, less: int) -> tuple[Any, ...]:
-    def changed(shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(less if n == size else n for n in shape)
-
-    def one(a: Any) -> Any:
-        if isinstance(a, tuple):
-            return changed(a)
-        if isinstance(a, np.ndarray) or not hasattr(a, "shape"):
-            return a
-        return replace(a, shape=changed(a.shape))
-
-    return tuple(map(one, arrays))
-
-
 def shrunk(failure: Failure, request: Request, child: Child) -> Failure:
     """The same failure on the smallest sample that shows it, of those tried."""
     from .tasks import tasks
 
-    if failure.sample is None or failure.aspect == "differences":
+    if failure.sample is None or failure.aspect == "differences" or SILENCE in failure.why:
         return failure
     spec = OPS[failure.op]
     before = spec.samples
