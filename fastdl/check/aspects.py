@@ -83,7 +83,7 @@ class Subject:
             return Verdict(np.inf, answer.why)
         kernel = self.contestant.kernel
         try:
-            depth = self._depth(case.terms)
+            depth = self.depth(case.terms)
         except ChildDiedError as death:
             return Verdict(np.inf, f"its depth of {case.terms} terms: {death}")
         verdict = case.judge(
@@ -92,7 +92,7 @@ class Subject:
         verdict.isa = answer.isa
         return verdict
 
-    def _depth(self, terms: int) -> int:
+    def depth(self, terms: int) -> int:
         """The declared depth; of a stranger at most the number of terms.
 
         No order of adding k numbers is deeper, so a formula beyond that says nothing.
