@@ -27,6 +27,7 @@ from .child import send
 from .strangers import OURS, CSymbol
 
 TIMEOUT = 120.0  # seconds a call may take; a Numba kernel compiles in its first
+GRACE = 3.0  # seconds for a child that hung up to end
 SILENCE = "no answer within"
 _LONGEST = 1 << 24  # bytes of an answer
 _CREDENTIALS = socket.CMSG_SPACE(struct.calcsize("iii"))  # of a message: pid, uid, gid
@@ -156,11 +157,12 @@ class Child:
         its.close()
         os.close(write_fault)
         self._channel, self._faults = ours, read_fault
-        self._channel.settimeout(self.timeout)
+        self._channel.settimeout(TIMEOUT)  # to start is not the kernel's work
         self._number = 0
         self._guarded = 0
         self._loaded.clear()
         hello = self.ask("hello")
+        self._channel.settimeout(self.timeout)
         self._address, self.pid = hello["address"], hello["pid"]
         self._isas, self._default_isa = hello["isas"], hello["isa"]
 
@@ -226,7 +228,7 @@ class Child:
         """How the child died: the signal, and which byte beside which array it touched."""
         assert self._process is not None
         try:
-            status = self._process.wait(10)
+            status = self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self._stop()
             return "closed the judge's own channel"

@@ -106,7 +106,7 @@ def perform(
             continue
         key = (task.op, task.kernel, task.isa)
         tally = outcome.tallies.setdefault(key, Tally(*key))
-        if tally.crashes >= MOST_CRASHES:
+        if tally.crashes >= MOST_CRASHES or (request.first and tally.failed):
             tally.skipped += 1
             continue
         crashes = child.crashes

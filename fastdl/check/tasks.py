@@ -50,6 +50,7 @@ class Request:
     isas: tuple[str, ...] = ()  # all that run there by default
     emulator: str = ""  # what the child is run by: "qemu-x86_64 -cpu Nehalem"
     timeout: float = TIMEOUT  # seconds that one call may take
+    first: bool = False  # failure of a kernel ends its turn
 
     def specs(self) -> list[OpSpec]:
         """The ops asked for; the user's own are declared first."""
