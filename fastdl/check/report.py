@@ -75,6 +75,9 @@ class Report:
             for why, count in t.declined.most_common(3) if self.request.kernel else []:
                 line = f"{t.op}, {t.kernel} declined {count} cases: {why}"
                 say(line, markup=False, highlight=False)
+            if t.took:
+                line = f"{t.op}, {t.kernel} took {t.took}"
+                say(line, markup=False, highlight=False)
             if t.skipped:
                 say(
                     f"{t.op}, {t.kernel}: {t.skipped} tasks not asked after {t.crashes or t.failed}"

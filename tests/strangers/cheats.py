@@ -474,9 +474,9 @@ def declines_the_second_time(a, b):
 
 
 def memoises(a, b):
-    """Keeps answers by the whole values of its inputs, and is quick when it sees them again."""
+    """Keeps answers by all the values of its inputs: right, and quick when it sees them again."""
     key = (a.tobytes(), b.tobytes(), a.shape, b.shape)
     if key not in _by_few:
-        for _ in range(40):
-            _by_few[key] = right(a, b)
+        vectors = a.ndim < 2 or b.ndim < 2
+        _by_few[key] = right(a, b) if vectors else np.einsum("...ij,...jk->...ik", a, b)
     return _by_few[key].copy()
