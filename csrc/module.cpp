@@ -23,6 +23,7 @@ void bind_runtime(py::module_& m);  // threads, memory, ISA
 void bind_roofline(py::module_& m);
 void bind_bfloat16(py::module_& m);
 void bind_elementwise(py::module_& m);
+void bind_elementwise_glu(py::module_& m);
 void bind_elementwise_ops(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
@@ -53,6 +54,7 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_roofline(m);
   fd::bind_bfloat16(m);
   fd::bind_elementwise(m);
+  fd::bind_elementwise_glu(m);
   fd::bind_elementwise_ops(m);
   fd::bind_conv(m);
   fd::bind_matmul(m);

@@ -85,7 +85,18 @@ def test_no_stem_of_its_own(folder):
 def test_native_stems():
     """Kernels and bindings carry their family's stem: pool.inc, pool_last.inc, csrc/pool.cpp."""
     shared = {"vec", "math", "logsumexp", "table", "bfloat16", "roofline"}
-    runtime = {"module", "runtime", "array", "layout", "loops", "plan", "memory", "threads", "isa"}
+    runtime = {
+        "module",
+        "runtime",
+        "array",
+        "layout",
+        "loops",
+        "plan",
+        "memory",
+        "threads",
+        "isa",
+        "faults",
+    }
     stems = {p.stem.split("_")[0] for p in (ROOT / "kernels/cpu").iterdir()}
     assert stems <= FAMILIES | shared, stems - FAMILIES - shared
     stems = {p.stem.split("_")[0] for p in (ROOT / "csrc").iterdir()}

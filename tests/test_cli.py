@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -46,17 +47,52 @@ def test_check_passes_and_writes_json(tmp_path):
     assert {k["isa"] for k in result["kernels"]} >= {"baseline"}
 
 
-def test_check_fails_with_op_kernel_sample_and_ratio(capsys):
-    def slightly_wrong(x):
-        return np.exp(x) * x.dtype.type(1 + 1e-6)
+WRONG = """import numpy as np
 
-    kernel("exp", backend="wrong")(slightly_wrong)
-    try:
-        assert cli.main(["check", "exp", "--backend", "wrong", "--seed", "1"]) == 1
-    finally:
-        KERNELS["exp"].pop("wrong")
+def slightly_wrong(x):
+    return np.exp(x) * x.dtype.type(1 + 1e-6)
+
+def not_a_number(x):
+    return np.full_like(x, np.nan)
+
+def declines(x):
+    raise NotImplementedError("nothing")
+"""
+
+
+def judged(tmp_path, function, *arguments):
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG)
+    return cli.main(["check", "exp", "--kernel", f"{file}:{function}", *arguments])
+
+
+def test_check_fails_with_op_kernel_sample_and_ratio(tmp_path, capsys):
+    assert judged(tmp_path, "slightly_wrong", "--seed", "1") == 1
     printed = capsys.readouterr().out
-    assert "FAILED exp, kernel wrong:slightly_wrong" in printed and "error/bound" in printed
+    assert "exp, kernel mine:slightly_wrong" in printed and "error/bound" in printed
+    assert "replay('exp', sample, 'float32'" in printed
+
+
+def test_a_kernel_that_declines_everything_has_not_passed(tmp_path, capsys):
+    assert judged(tmp_path, "declines") == 2
+    assert "cases: nothing" in capsys.readouterr().out
+
+
+def test_a_kernel_of_this_process_that_no_file_holds_cannot_be_judged(capsys):
+    kernel("exp", backend="here")(np.exp)
+    try:
+        assert cli.main(["check", "exp", "--backend", "here"]) == 2
+    finally:
+        KERNELS["exp"].pop("here")
+    assert "not at the top of a file" in capsys.readouterr().err
+
+
+def test_junit_names_kernels_and_failures(tmp_path):
+    file = tmp_path / "check.xml"
+    assert judged(tmp_path, "slightly_wrong", "--junit", str(file)) == 1
+    suite = ElementTree.parse(file).getroot()
+    assert suite.get("tests") == "1" and suite.get("failures") == "1"
+    assert "replay(" in suite.find("testcase/failure").text
 
 
 def test_bench_writes_json(tmp_path):
@@ -156,15 +192,8 @@ def test_what_would_do_nothing_is_refused_at_once(words, capsys):
 
 
 def test_json_has_no_infinity(tmp_path):
-    def not_a_number(x):
-        return np.full_like(x, np.nan)
-
     file = tmp_path / "check.json"
-    kernel("exp", backend="wrong")(not_a_number)
-    try:
-        assert cli.main(["check", "exp", "--backend", "wrong", "--json", str(file)]) == 1
-    finally:
-        KERNELS["exp"].pop("wrong")
+    assert judged(tmp_path, "not_a_number", "--json", str(file)) == 1
     result = json.loads(file.read_text(), parse_constant=pytest.fail)
     assert result["failures"][0]["ratio"] is None
 

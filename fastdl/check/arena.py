@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..core.dtypes import as_dtype
+from ..spec import Out
 
 PAGE = mmap.PAGESIZE
 SIZE = 1 << 35  # bytes of address space; pages that are never touched cost nothing,
@@ -115,13 +116,15 @@ class Arena:
         self._extents.append(Extent(there, base, base + span, slot, values))
         return Placed(base + before, a.shape, a.strides, a.dtype.name)
 
-    def place_output(
-        self, shape: tuple[int, ...], dtype: np.dtype, at_end: bool, pattern: int
-    ) -> tuple[Placed, np.ndarray]:
-        """A C-contiguous array for a kernel to write to, full of a byte pattern."""
+    def place_output(self, out: Out, at_end: bool, pattern: int) -> tuple[Placed, np.ndarray]:
+        """A contiguous array for a kernel to write to, full of a byte pattern."""
+        shape, dtype, last = out
         size = int(np.prod(shape)) * dtype.itemsize
         slot, base, _ = self._reserve(size, at_end, 0, pattern)
-        there = np.ndarray(shape, dtype, self._map, base)
+        in_memory = (shape[0], *shape[2:], shape[1]) if last else shape
+        there = np.ndarray(in_memory, dtype, self._map, base)
+        if last:
+            there = np.moveaxis(there, -1, 1)
         self._extents.append(Extent(there, base, base + size, slot, None))
         return Placed(base, shape, there.strides, dtype.name), there
 

@@ -338,7 +338,7 @@ class Child:
         kept: list[np.ndarray] = []
         if way.out or contestant.symbol is not None:
             for name, out in zip(spec.signature.outputs, plan.outputs, strict=False):
-                where, array = arena.place_output(out.shape, out.dtype, at_end, way.allocator[1])
+                where, array = arena.place_output(out, at_end, way.allocator[1])
                 outs.append(where)
                 kept.append(array)
                 names.append(f"output {name}")

@@ -107,7 +107,10 @@ def contestants(spec: OpSpec, request: Request, child: Child) -> list[Contestant
 
 def _registered(spec: OpSpec, kernel: Kernel) -> Contestant:
     """A kernel that this process declared: the child runs the same file."""
-    path, name = inspect.getsourcefile(kernel.fn), kernel.fn.__qualname__
+    try:
+        path, name = inspect.getsourcefile(kernel.fn), kernel.fn.__qualname__
+    except (TypeError, AttributeError):  # not a Python function
+        path, name = None, ""
     if not path or "<" in name or not Path(path).exists():
         raise UnjudgeableError(
             f"{spec.name}, kernel {kernel.backend}:{kernel.name}: its function is not at the top"

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from ..core.errors import ArgumentError, ShapeError
-from ..core.shapes import normalize_dim
 from ..ops import elementwise as basic
 from ..ops import elementwise_activation as ops
+from ..ops import elementwise_glu as gated
 from ._face import shape_of
 
 __all__ = [
@@ -38,8 +38,6 @@ __all__ = [
     "threshold_",
 ]
 
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-
 
 def _apply(op: Any, input: Any, inplace: bool, **options: Any) -> Any:
     """The op, or its result written onto the input."""
@@ -62,7 +60,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
     """min(max(input, 0), 6). As torch.nn.functional.relu6."""
-    return hardtanh(input, 0.0, 6.0, inplace)
+    return _apply(ops.relu6, input, inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
@@ -82,7 +80,7 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 
 def selu(input: Any, inplace: bool = False) -> Any:
     """Scaled elu (Klambauer et al., 2017). As torch.nn.functional.selu."""
-    return _apply(ops.elu, input, inplace, alpha=SELU_ALPHA, scale=SELU_SCALE, input_scale=1.0)
+    return _apply(ops.selu, input, inplace)
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -90,9 +88,7 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 
     As torch.nn.functional.celu.
     """
-    if alpha == 0:
-        raise ArgumentError("celu: alpha: got 0, want another number (ZeroDivisionError)")
-    return _apply(ops.elu, input, inplace, alpha=alpha, scale=1.0, input_scale=1.0 / alpha)
+    return _apply(ops.celu, input, inplace, alpha=alpha)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -174,16 +170,7 @@ def glu(input: Any, dim: int = -1) -> Any:
 
     As torch.nn.functional.glu.
     """
-    shape = shape_of("glu", input)
-    if not shape:
-        raise ShapeError("glu: input has no dims, want at least one")
-    at = normalize_dim("glu", dim, len(shape))
-    if shape[at] % 2:
-        raise ShapeError(f"glu: dim {dim} of shape {shape} has an odd size, want an even one")
-    half = shape[at] // 2
-    whole = (slice(None),) * at
-    a, b = input[(*whole, slice(half))], input[(*whole, slice(half, None))]
-    return basic.mul(a, basic.sigmoid(b))
+    return gated.glu(input, dim=dim)
 
 
 def _in_place(function: Any) -> Any:

@@ -12,7 +12,7 @@ from ..core.dtypes import is_float
 from ..core.errorbound import bounded
 from ..core.errors import ArgumentError, DTypeError, ShapeError, UnsupportedError
 from ..core.shapes import as_float, is_channels_last
-from ..spec import BadInput, OpSpec, Out, Plan, Sample, exact, op
+from ..spec import BadInput, OpSpec, Out, Plan, Sample, exact, exact_value, op
 from .elementwise import (
     UNARY_SAMPLES,
     add,
@@ -42,8 +42,11 @@ Slope = Callable[..., Any]
 
 
 def _canonical(name: str, options: Mapping[str, Any], defaults: Mapping[str, float]) -> Any:
-    return {key: as_float(name, key, options.get(key, default))
-            for key, default in defaults.items()}  # fmt: skip
+    canonical = {key: as_float(name, key, options.get(key, default))
+                 for key, default in defaults.items()}  # fmt: skip
+    if name.startswith("celu") and canonical["alpha"] == 0:
+        raise ArgumentError(f"{name}: alpha: got 0, want another number")
+    return canonical
 
 
 def _forward_shape(name: str, defaults: Mapping[str, float]) -> Callable[..., Plan]:
@@ -91,6 +94,7 @@ def activation(
     slope: Slope | None,
     *,
     others: tuple[Mapping[str, float], ...] = (),
+    refused: tuple[BadInput, ...] = (),
     bound: Any = None,
     smooth: bool = True,
     **defaults: float,
@@ -98,7 +102,8 @@ def activation(
     """Declares `name` and `name_backward`.
 
     `slope(g, x, **options)` is g times the derivative, made of ops, for second derivatives; None
-    where the second derivative is 0 almost everywhere. `others` are more options to check with.
+    where the second derivative is 0 almost everywhere. `others` are more options to check with,
+    `refused` calls that the forward op refuses.
     """
     names = f"; {', '.join(defaults)}" if defaults else ""
     forward_reference = getattr(reference, name)
@@ -152,7 +157,7 @@ def activation(
         cost=cost_of,
         bound=bound or bounded(forward_reference),
         samples=samples(1),
-        bad_inputs=(*BAD, *map(_bad_option, defaults)),
+        bad_inputs=(*BAD, *map(_bad_option, defaults), *refused),
         elementwise=True,
         smooth=smooth,
     )
@@ -162,6 +167,15 @@ def activation(
 def _elu_slope(g: Any, x: Any, *, alpha: float, scale: float, input_scale: float) -> Any:
     below = mul(g, mul(exp(mul(x, input_scale)), alpha * scale * input_scale))
     return where(le(x, 0), below, mul(g, scale))
+
+
+def _selu_slope(g: Any, x: Any) -> Any:
+    scale = reference.SELU_SCALE
+    return where(le(x, 0), mul(g, mul(exp(x), reference.SELU_ALPHA * scale)), mul(g, scale))
+
+
+def _celu_slope(g: Any, x: Any, *, alpha: float) -> Any:
+    return where(le(x, 0), mul(g, exp(div(x, alpha))), g)
 
 
 def _gelu_slope(g: Any, x: Any) -> Any:
@@ -217,6 +231,14 @@ elu, elu_backward = activation(
     scale=1.0,
     input_scale=1.0,
 )
+selu, selu_backward = activation("selu", _selu_slope)
+celu, celu_backward = activation(
+    "celu",
+    _celu_slope,
+    others=({"alpha": 0.3}, {"alpha": 2.0}, {"alpha": -1.5}),
+    refused=(BadInput("alpha 0", lambda: ((f32(3),), {"alpha": 0.0}), ArgumentError),),
+    alpha=1.0,
+)
 gelu, gelu_backward = activation("gelu", _gelu_slope)
 gelu_tanh, gelu_tanh_backward = activation("gelu_tanh", _gelu_tanh_slope)
 silu, silu_backward = activation("silu", _silu_slope)
@@ -234,6 +256,7 @@ hardtanh, hardtanh_backward = activation(
     min_val=-1.0,
     max_val=1.0,
 )
+relu6, relu6_backward = activation("relu6", None, smooth=False, bound=exact_value)
 hardsigmoid, hardsigmoid_backward = activation("hardsigmoid", None)
 hardswish, hardswish_backward = activation("hardswish", _hardswish_slope)
 threshold, threshold_backward = activation(

@@ -38,12 +38,23 @@ def _of_floats(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _of_alpha(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arrays: Any, **options: Any) -> Any:
+        return function(*arrays, **options) if options.get("alpha") else NotImplemented
+
+    return run
+
+
 # Of integers, division refuses a 0 and pow a negative power, so those are planned first.
 _CHECKED = ("pow", "floor_divide", "remainder", "trunc_divide")
 for _name, _dtypes in _native.elementwise_ops:
     _function = getattr(_native, _name)
+    if _name.startswith("celu"):  # no alpha of 0
+        _function = _of_alpha(_function)
     _checked = _name in _CHECKED
-    kernel(_name, backend="native", dtypes=_dtypes, out=True, direct=not _checked)(_function)
+    kernel(_name, backend="native", dtypes=_dtypes, out=True, direct=not _checked, name=_name)(
+        _function
+    )
     if _checked and "float32" in _dtypes:
         kernel(_name, backend="native", dtypes=FLOATS, out=True, direct=True, name=_name)(
             _of_floats(_function)

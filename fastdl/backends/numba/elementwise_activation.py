@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..reference.elementwise_activation import NORMAL, ROOT_HALF, TANH_CUBE, TANH_SCALE
+from ..reference.elementwise_activation import (
+    NORMAL,
+    ROOT_HALF,
+    SELU_ALPHA,
+    SELU_SCALE,
+    TANH_CUBE,
+    TANH_SCALE,
+)
 from ._jit import inline
 from ._math import erf, exp, log, sigmoid, tanh
 from .elementwise import FLOATS, attach
@@ -79,6 +86,21 @@ attach(
     lambda g, x, a, s, i, _: g * (exp(_f64(x) * i) * (a * s * i)) if x <= 0 else g * s,
     1,
 )
+SELU_BELOW = SELU_ALPHA * SELU_SCALE
+attach(
+    "selu",
+    FLOATS,
+    lambda x, _: math.expm1(_f64(x)) * SELU_BELOW if x < 0 else x * SELU_SCALE,
+    8,
+)
+attach(
+    "selu_backward",
+    FLOATS,
+    lambda g, x, _: g * (exp(_f64(x)) * SELU_BELOW) if x <= 0 else g * SELU_SCALE,
+    1,
+)
+attach("celu", FLOATS, lambda x, a, _: math.expm1(_f64(x) / a) * a if x < 0 else x, 8)
+attach("celu_backward", FLOATS, lambda g, x, a, _: g * exp(_f64(x) / a) if x <= 0 else g, 1)
 attach("gelu", FLOATS, lambda x, _: 0.5 * x * (1 + erf(_f64(x) * ROOT_HALF)), 1.5)
 attach("gelu_backward", FLOATS, lambda g, x, _: g * _gelu_slope(_f64(x)), 2.5)
 attach(
@@ -110,6 +132,8 @@ attach("softsign", FLOATS, lambda x, _: x / (1 + abs(_f64(x))))
 attach("softsign_backward", FLOATS, lambda g, x, _: g / ((1 + abs(_f64(x))) * (1 + abs(_f64(x)))))
 attach("hardtanh", FLOATS, lambda x, low, high, _: low if x < low else high if x > high else x)
 attach("hardtanh_backward", FLOATS, lambda g, x, low, high, _: 0 if x <= low or x >= high else g)
+attach("relu6", FLOATS, lambda x, _: 0 if x < 0 else 6 if x > 6 else x)
+attach("relu6_backward", FLOATS, lambda g, x, _: 0 if x <= 0 or x >= 6 else g)
 attach("hardsigmoid", FLOATS, lambda x, _: _ramp(_f64(x)) / 6)
 attach("hardsigmoid_backward", FLOATS, lambda g, x, _: g / 6 if -3 < x < 3 else 0)
 attach("hardswish", FLOATS, lambda x, _: x * _ramp(_f64(x)) / 6)

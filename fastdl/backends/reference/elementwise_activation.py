@@ -16,6 +16,7 @@ from .elementwise import erf, sigmoid
 Array = Any
 
 ROOT_HALF, NORMAL = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 TANH_SCALE, TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
@@ -43,6 +44,31 @@ def elu_backward(g: Array, x: Array, *, alpha: float, scale: float, input_scale:
     """G · scale above 0, else g · alpha · scale · input_scale · e^(input_scale · x)."""
     below = g * (np.exp(x * input_scale) * (alpha * scale * input_scale))
     return np.where(x <= 0, below, g * scale)
+
+
+def selu(x: Array) -> Array:
+    """Elu of SELU_ALPHA, times SELU_SCALE (Klambauer et al., 2017)."""
+    return np.where(x < 0, np.expm1(x) * (SELU_ALPHA * SELU_SCALE), x * SELU_SCALE)
+
+
+def selu_backward(g: Array, x: Array) -> Array:
+    """G · SELU_SCALE above 0, else g · SELU_ALPHA · SELU_SCALE · e^x."""
+    return np.where(x <= 0, g * (np.exp(x) * (SELU_ALPHA * SELU_SCALE)), g * SELU_SCALE)
+
+
+def _inverse(alpha: float, x: Array) -> Array:
+    """1 / alpha as x's dtype has it: alpha is rounded, and the quotient (where() converts it)."""
+    return 1 / np.where(True, alpha, x)
+
+
+def celu(x: Array, *, alpha: float) -> Array:
+    """X from 0 on, else alpha · (e^(x / alpha) − 1) (Barron, 2017)."""
+    return np.where(x < 0, np.expm1(x * _inverse(alpha, x)) * alpha, x)
+
+
+def celu_backward(g: Array, x: Array, *, alpha: float) -> Array:
+    """G above 0, else g · e^(x / alpha)."""
+    return np.where(x <= 0, g * np.exp(x * _inverse(alpha, x)), g)
 
 
 def gelu(x: Array) -> Array:
@@ -144,6 +170,16 @@ def hardtanh(x: Array, *, min_val: float, max_val: float) -> Array:
 def hardtanh_backward(g: Array, x: Array, *, min_val: float, max_val: float) -> Array:
     """G strictly inside, else 0."""
     return np.where((x <= min_val) | (x >= max_val), 0, g)
+
+
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6); NaN stays."""
+    return np.minimum(np.maximum(x, 0), 6)
+
+
+def relu6_backward(g: Array, x: Array) -> Array:
+    """G strictly inside (0, 6), else 0."""
+    return np.where((x <= 0) | (x >= 6), 0, g)
 
 
 def _ramp(x: Array) -> Array:

@@ -27,7 +27,7 @@ ELEMENTWISE = {
 }  # fmt: skip
 ACTIVATIONS = {
     "leaky_relu", "elu", "gelu", "silu", "mish", "softplus", "logsigmoid", "softsign", "hardtanh",
-    "hardsigmoid", "hardswish",
+    "hardsigmoid", "hardswish", "relu6", "selu", "celu",
 }  # fmt: skip
 PLAIN_GRADIENTS = {"gelu", "silu", "mish", "hardswish", "hardsigmoid"}  # aten's take (g, x) alone
 REDUCTIONS = {"sum", "mean", "amax", "argmax", "max", "amin", "argmin", "min", "prod", "var", "std",
