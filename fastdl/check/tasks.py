@@ -20,11 +20,13 @@ from ..core.errors import ArgumentError, BackendError
 from ..spec import KERNELS, Kernel, OpSpec, Sample, find_ops
 from . import aspects, fills
 from .client import TIMEOUT, Child, ChildDiedError, Contestant
+from .clock import clock
 from .judge import Case
 from .sizes import secret
 from .strangers import OURS, CSymbol, run_file, split
 
 Mode = Literal["quick", "normal", "full"]
+CLOCKED_RANK = 3  # a stranger is timed when it has shown that it is right for a few samples
 QUICK_FAMILIES = ["normal", "integers", "specials"]
 FORKED_RANKS = 2  # samples of a kernel that are also called in a forked process (9 ms a call)
 BENCH_FAMILIES = ["normal", "integers"]
@@ -56,6 +58,7 @@ class Request:
     isas: tuple[str, ...] = ()  # all that run there by default
     emulator: str = ""  # what the child is run by: "qemu-x86_64 -cpu Nehalem"
     timeout: float = TIMEOUT  # seconds that one call may take
+    first: bool = False  # failure of a kernel ends its turn
 
     def specs(self) -> list[OpSpec]:
         """The ops asked for; the user's own are declared first."""
@@ -303,4 +306,10 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
             yield Task(
                 rank, spec.name, contestant.label, "-", sample, dtype, "values",
                 partial(aspects.values, subject, sample, dtype, families, cases),
+            )  # fmt: skip
+    if not contestant.ours:
+        for dtype in [d for d in dtypes_of(spec, contestant.kernel) if d in FLOATS][:1]:
+            yield Task(
+                CLOCKED_RANK, spec.name, contestant.label, "-", None, dtype, "clock",
+                partial(clock, subject, dtype),
             )  # fmt: skip
