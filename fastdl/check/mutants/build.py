@@ -13,12 +13,13 @@ import subprocess
 import sysconfig
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from shutil import which
 
 from ... import _native
-from .patches import PATCHES, Patch
+from .patch import Patch
+from .patches import PATCHES
 
 ROOT = Path(__file__).parents[3]  # of the repository
 FOLDER = ROOT / "build" / "mutants"
@@ -41,6 +42,14 @@ namespace fd {
 extern int mutant;  // the number of the patch that is on
 }
 #define FD_MUTANT(number) __builtin_expect(fd::mutant == (number), 0)
+namespace {
+// With c = 2^s + 1, a of s bits fewer (Veltkamp, 1968).
+template <class X>
+__attribute__((always_inline, unused)) inline X fewer_bits(X a, X c) {
+  const X t = a * c;
+  return t - (t - a);
+}
+}  // namespace
 """
 _TABLE = """#pragma once
 #define FD_DECLARE_TABLE(Type, name) \\
@@ -66,33 +75,33 @@ def sources_here() -> bool:
     return (ROOT / "csrc" / "module.cpp").exists() and (ROOT / "kernels" / "cpu").is_dir()
 
 
-def find(text: str, context: str) -> list[re.Match[str]]:
-    """Where a patch's context stands in a file, whatever its spaces and lines."""
-    words = [r"\s+".join(map(re.escape, part.split())) for part in _parts(context)]
-    before, original, after = (rf"\s*{word}" if word else "" for word in words)
-    return list(re.finditer(f"(?:{before})\\s*(?P<original>{original.removeprefix(chr(92) + 's*')})"
-                            f"(?:{after})", text))  # fmt: skip
-
-
-def _parts(context: str) -> tuple[str, str, str]:
-    before, rest = context.split("@[", 1)
-    change, after = rest.split("]@", 1)
-    return before, change.split(" => ", 1)[0], after
+def find(text: str, patch: Patch) -> list[re.Match[str]]:
+    """Where a patch's code stands in a file, whatever its spaces and lines."""
+    before, original, _, after = (
+        r"\s*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", part))) for part in patch.parts
+    )
+    pattern = rf"{before}\s*(?P<original>{original})\s*{after}"
+    return list(re.finditer(pattern, text))
 
 
 def switched(text: str, patches: Iterable[Patch]) -> str:
     """A file's text with all its patches, each behind its switch."""
     found = []
     for patch in patches:
-        (match,) = find(text, patch.code)
-        found.append((match.span("original"), patch))
+        matches = find(text, patch)
+        if len(matches) != 1:
+            raise NotBuiltError(f"{patch.name}: its code occurs {len(matches)} times")
+        found.append((matches[0].span("original"), patch))
     found.sort(key=lambda pair: pair[0], reverse=True)
+    for (later, one), (earlier, other) in pairwise(found):
+        if later != earlier and earlier[1] > later[0]:
+            raise NotBuiltError(f"{one.name} and {other.name} change the same code")
     for (begin, end), group in groupby(found, key=lambda pair: pair[0]):
         original = code = text[begin:end]
         for _, patch in group:
-            mutated = patch.code.split("@[", 1)[1].split("]@", 1)[0].split(" => ", 1)[1].strip()
-            if original.endswith((";", "}")):
-                code = f"if (FD_MUTANT({patch.number})) {{ {mutated} }} else {{ {code} }}"
+            mutated = patch.parts[2]
+            if original.endswith(";"):
+                code = f"{{ if (FD_MUTANT({patch.number})) {{ {mutated} }} else {{ {code} }} }}"
             else:
                 code = f"(FD_MUTANT({patch.number}) ? ({mutated}) : ({code}))"
         text = text[:begin] + code + text[end:]
@@ -146,10 +155,10 @@ def _is_fresh(obj: Path) -> bool:
     return all(os.path.exists(n) and os.path.getmtime(n) <= built for n in names)
 
 
-def _run(command: Sequence[str | Path]) -> None:
+def _run(command: Sequence[str | Path]) -> str:
+    """Runs the compiler; returns what it says if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NotBuiltError(f"{command[-1]}: {done.stderr[:2000]}")
+    return f"{command[-1]}: {done.stderr[:2000]}\n" if done.returncode else ""
 
 
 def build(jobs: int) -> Path:
@@ -171,12 +180,16 @@ def build(jobs: int) -> Path:
     stale = [(path, flags) for path, flags in units if not _is_fresh(path.with_suffix(".o"))]
     stale.sort(key=lambda unit: -unit[0].stat().st_size if unit[0].parent.name == "csrc" else -1e9)
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(
+        errors = pool.map(
             lambda unit: _run([*compile_one, "-O1", *unit[1], "-MMD", "-c", "-o",
                                unit[0].with_suffix(".o"), unit[0]]),
             stale,
-        ))  # fmt: skip
+        )  # fmt: skip
+    if failed := "".join(errors):
+        raise NotBuiltError(failed)
     library = FOLDER / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     if stale or not library.exists():
-        _run([compiler, "-shared", "-pthread", "-Wl,-s", "-o", library, *objects])
+        link = [compiler, "-shared", "-pthread", "-Wl,-s", "-o", library, *objects]
+        if failed := _run(link):
+            raise NotBuiltError(failed)
     return library

@@ -20,7 +20,7 @@ from ..judge import Case
 from . import build, gradients
 from .gradients import Gradient
 from .harnesses import HARNESSES, Harness, passes
-from .patches import Patch
+from .patch import Patch
 from .wrapping import Wrapper
 
 Mutant = Patch | Wrapper | Gradient
