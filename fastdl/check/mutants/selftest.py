@@ -8,27 +8,31 @@ kernel, on the same cases, must pass. Beside it, on the mutant: the rules of oth
 from __future__ import annotations
 
 import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from ...core.errors import FastdlError
 from ...spec import OPS, OpSpec, Sample
 from .. import aspects, fills
 from ..client import Answer, Child, Contestant, Way
-from ..judge import Case
+from ..judge import Case, Verdict
 from . import build, gradients
 from .gradients import Gradient
 from .harnesses import HARNESSES, Harness, passes
 from .patch import Patch
+from .patches import PATCHES
+from .wrappers import WRAPPERS
 from .wrapping import Wrapper
 
 Mutant = Patch | Wrapper | Gradient
 
-# Where a rule is asked, in the order in which a mutant that its own rule spares meets them.
-RULES = (
+# What is asked of a kernel, in the order in which a mutant that its own rule spares meets it.
+KERNEL_RULES = (
     "integers", "bound", "hard inputs", "poison", "guard pages", "inputs", "strides", "repeat",
-    "threads", "alignment", "out=", "state", "differences",
+    "threads", "alignment", "out=", "state",
 )  # fmt: skip
 _PLAIN = Way(shift=64, memory=("normal", 0))  # no guard page beside an array, no poison
 
@@ -116,6 +120,14 @@ def asked(
         yield from aspects.bits(subject, sample, dtype)
 
 
+def guarded(rule: str, found: aspects.Found) -> aspects.Found:
+    """What the judge's own side raises is a failure of the rule."""
+    try:
+        yield from found
+    except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        yield rule, Verdict(np.inf, f"raised {type(error).__name__}: {error}")
+
+
 @dataclass
 class Trial:
     """A mutant as two subjects, one for the defect, one without, and how to change over."""
@@ -166,13 +178,15 @@ class Bench:
                     caught = self.caught(harness, trial)
                 if caught:
                     result.others.append(harness.name)
+        except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            result.instead = f"the judge raised {type(error).__name__}: {error}"
         finally:
             trial.turn(False)
         return result
 
     def trial(self, mutant: Mutant, spec: OpSpec) -> Trial:
         """How to ask for a mutant's op, with the defect and without."""
-        kernel = spec.kernels("native")[0]
+        kernel = (spec.kernels("native") or OPS["copy"].kernels("native"))[0]  # a view has none
         own = aspects.Subject(spec, Contestant(kernel, own=0), None, self.shipped, self.seed)
         if isinstance(mutant, Gradient):
             return Trial(mutant, own, own, mutant.turn)
@@ -188,14 +202,15 @@ class Bench:
     def kill(self, trial: Trial, result: Result) -> None:
         """Asks for what the mutant's rule asks until it kills; else, whether another one does."""
         mutant = trial.mutant
-        others = [] if isinstance(mutant, Gradient) else [r for r in RULES if r != mutant.rule]
+        others = [] if isinstance(mutant, Gradient) else [r for r in KERNEL_RULES if r != mutant.rule]
         for rule in (mutant.rule, *others):
             for sample in samples(trial.right.spec, mutant.sample if rule == mutant.rule else ""):
                 wrong = trial.subject(True)
-                for label, verdict in asked(rule, wrong, sample, mutant.dtype, self.cases):
+                found = asked(rule, wrong, sample, mutant.dtype, self.cases)
+                for label, verdict in guarded(rule, found):
                     if verdict.passed:
                         continue
-                    rules = rules_of(label, verdict.why)
+                    rules = {rule} if label == rule else rules_of(label, verdict.why)
                     where = f"{sample.name}, {label}"
                     if mutant.rule in rules:
                         result.killed, result.instead = True, ""
@@ -231,7 +246,10 @@ class Bench:
             if key not in self.cases:
                 rng = fills.seeded(self.seed, "harness", sample.name, trial)
                 arrays = sample.build(rng, dtype, harness.fill)
-                plan = aspects.planned(subject.spec, arrays, sample)
+                try:
+                    plan = aspects.planned(subject.spec, arrays, sample)
+                except FastdlError:  # 8 is no probability: the harness has nothing to ask
+                    return True
                 self.cases[key] = Case(subject.spec, plan)
             case = self.cases[key]
             if not subject.takes(case.plan):
@@ -253,35 +271,40 @@ def samples(spec: OpSpec, name: str = "") -> list[Sample]:
     return [s for s in spec.samples if not s.bench and name in ("", s.name)]
 
 
-def _judged(share: Sequence[Mutant], library: str, seed: int) -> list[Result]:
-    """One process's share."""
+def everything() -> dict[str, Mutant]:
+    """All mutants by their names."""
+    return {m.name: m for m in (*PATCHES, *WRAPPERS, *gradients.GRADIENTS)}
+
+
+def _judged(work: tuple[list[str], str, int]) -> list[Result]:
+    """One process's share, by name: functions do not travel."""
+    names, library, seed = work
+    mutants = everything()
     bench = Bench(library, seed)
     try:
-        return [bench.judge(mutant) for mutant in share]
+        return [bench.judge(mutants[name]) for name in names]
     finally:
         bench.close()
 
 
 def judge_all(
-    mutants: Sequence[Mutant], library: str, seed: int, jobs: int,
+    names: Iterable[str], library: str, seed: int, jobs: int,
     progress: Callable[[int], object] = lambda done: None,
 ) -> list[Result]:  # fmt: skip
-    """The results in the order of the mutants; those of an op go to one process together."""
-    by_op: dict[str, list[Mutant]] = {}
-    for mutant in mutants:
-        by_op.setdefault(mutant.op, []).append(mutant)
+    """The results of some mutants; those of an op go to one process together."""
+    mutants = everything()
+    shares: dict[str, list[str]] = {}
+    for name in names:
+        shares.setdefault(mutants[name].op, []).append(name)
+    work = [(share, library, seed) for share in shares.values()]
+    found: list[Result] = []
     if jobs == 1:
-        found = [r for share in by_op.values() for r in _judged(share, library, seed)]
-    else:
-        found = []
-        with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-            work = [(share, library, seed) for share in by_op.values()]
-            for results in pool.imap_unordered(_share, work):
-                found += results
-                progress(len(found))
-    order = {mutant.name: i for i, mutant in enumerate(mutants)}
-    return sorted(found, key=lambda result: order[result.name])
-
-
-def _share(work: tuple[list[Mutant], str, int]) -> list[Result]:
-    return _judged(*work)
+        for one in work:
+            found += _judged(one)
+            progress(len(found))
+        return found
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for results in pool.imap_unordered(_judged, work):
+            found += results
+            progress(len(found))
+    return found
