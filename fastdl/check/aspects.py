@@ -306,7 +306,7 @@ def _listening(calls: list[tuple[OpSpec, tuple[Any, ...], dict[str, Any], Any]])
         OpSpec.__call__ = original  # type: ignore[method-assign]
 
 
-def _taped(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> tuple[list[Any], Any]:
+def taped(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> tuple[list[Any], Any]:
     """The op on Tensors; every float array requires grad, or the first alone if not all may."""
     floats = [i for i, a in enumerate(arrays) if isinstance(a, np.ndarray) and is_float(a.dtype)]
     for wanted in (floats, floats[:1]):
@@ -362,7 +362,7 @@ def _calls_of_the_vjp(subject: Subject, sample: Sample, dtype: str) -> tuple[lis
     calls: list[Any] = []
     try:
         with use_backend("reference"):
-            tensors, y = _taped(spec, arrays, sample)
+            tensors, y = taped(spec, arrays, sample)
             if not (isinstance(y, Tensor) and y.requires_grad):
                 return [], []
             upstream = rng.standard_normal(y.shape).astype(y.dtype)
@@ -395,12 +395,12 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
     rng = fills.seeded(seed, spec.name, sample.name, "differences")
     arrays = sample.build(rng, "float64", fills.moderate)
     with use_backend("reference"):
-        tensors, y = _taped(spec, arrays, sample)
+        tensors, y = taped(spec, arrays, sample)
         if isinstance(y, Tensor) and np.isnan(y._array).any():  # outside the domain of log
             if not any(isinstance(a, np.ndarray) and a.size for a in arrays):
                 return
             arrays = tuple(np.abs(a) if isinstance(a, np.ndarray) else a for a in arrays)
-            tensors, y = _taped(spec, arrays, sample)
+            tensors, y = taped(spec, arrays, sample)
         if not (isinstance(y, Tensor) and y.requires_grad and y._array.size):
             return
         if y.dtype != np.float64:  # a cast to less rounds more than the difference may
