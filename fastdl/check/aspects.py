@@ -162,12 +162,13 @@ def _fill(
 
 
 def lanes(subject: Subject, sample: Sample, dtype: str) -> Found:
-    """A NaN and an infinity in every place of every small array, one at a time."""
+    """A NaN and an infinity in every place of every small array of any numbers, one at a time."""
     spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "lanes")
     arrays = sample.build(rng, dtype, fills.normal)
     for i, a in enumerate(arrays):
-        if not isinstance(a, np.ndarray) or not is_float(a.dtype) or not 0 < a.size <= LANES:
+        any_number = isinstance(sample.arrays[i], tuple)  # others keep to a range
+        if not any_number or not is_float(a.dtype) or not 0 < a.size <= LANES:
             continue
         for place in range(a.size):
             moved = a.copy(order="K")

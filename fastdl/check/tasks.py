@@ -32,7 +32,7 @@ FORKED_RANKS = 2  # samples of a kernel that are also called in a forked process
 BENCH_FAMILIES = ["normal", "integers"]
 # Operations of one call that the reference may be asked for: in float64, for float32 kernels, NumPy
 # has BLAS; in extended precision it does one at a time.
-AFFORDABLE = {"float32": 5e8, "float64": 2e7}
+AFFORDABLE = {"float32": 1e8, "float64": 4e6}
 FULL_FAMILIES = ["normal", "integers", *fills.HARD]
 
 
