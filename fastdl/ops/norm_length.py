@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,7 @@ def _following(size: Bounded, c: Bounded, eps: float) -> Bounded:
     unsure = np.abs(size.value - least.value) <= size.error + least.error
     unsure &= size.error + least.error > 0
     taken = c.where(np.broadcast_to(reference.follows(size.value, eps), c.value.shape))
-    return taken._make(taken.value, np.where(unsure, np.inf, taken.error))
+    return replace(taken, error=np.where(unsure, np.inf, taken.error))
 
 
 def _bounded(x: Bounded, *, p: float, dim: int, eps: float) -> Bounded:
