@@ -12,6 +12,7 @@ void bind_loss(py::module_& m);
 void bind_loss_ctc(py::module_& m);
 void bind_loss_distance(py::module_& m);
 void bind_loss_pointwise(py::module_& m);
+void bind_loss_triplet(py::module_& m);
 void bind_optim(py::module_& m);
 void bind_softmax(py::module_& m);
 void bind_random(py::module_& m);
@@ -45,6 +46,7 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_loss_ctc(m);
   fd::bind_loss_distance(m);
   fd::bind_loss_pointwise(m);
+  fd::bind_loss_triplet(m);
   fd::bind_optim(m);
   fd::bind_softmax(m);
   fd::bind_random(m);

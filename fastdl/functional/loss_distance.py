@@ -15,11 +15,10 @@ from ..ops.reduce import amax, mean, sum
 from ..ops.shape import expand, reshape
 from ._face import shape_of
 from .loss import reduction_of
-from .loss_pointwise import hinge
 
 __all__ = ["cosine_embedding_loss", "pairwise_distance", "triplet_margin_loss"]
 
-_abs, _pow, _sqrt, _minimum = OPS["abs"], OPS["pow"], OPS["sqrt"], OPS["minimum"]
+_abs, _pow, _sqrt = OPS["abs"], OPS["pow"], OPS["sqrt"]
 
 
 def pairwise_distance(
@@ -82,16 +81,14 @@ def triplet_margin_loss(
     """
     reduction = reduction_of(size_average, reduce, reduction)
     name = "triplet_margin_loss"
-    ranks = [len(shape_of(name, a)) for a in (anchor, positive, negative)]
+    shapes = [shape_of(name, a) for a in (anchor, positive, negative)]
+    ranks = list(map(len, shapes))
     if len(set(ranks)) > 1:
         raise ShapeError(f"{name}: got arrays of {ranks} dimensions, want as many of each")
-    if not as_float(name, "margin", margin) > 0:
-        raise ArgumentError(f"{name}: margin: got {margin}, want a number above 0")
-    near = pairwise_distance(anchor, positive, p, eps)
-    far = pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = _minimum(far, pairwise_distance(positive, negative, p, eps))
-    return hinge(sub(far, near), margin, reduction)
+    shape = broadcast(name, *shapes)
+    arrays = (x if x.shape == shape else expand(x, shape=shape)
+              for x in (anchor, positive, negative))  # fmt: skip
+    return OPS[name](*arrays, margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
 
 
 def cosine_embedding_loss(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from ..core.errors import ArgumentError
-from ..core.shapes import as_float
+from ..core.errors import ShapeError
 from ..core.windows import numbers
-from ..ops.elementwise import mul, relu
-from ..ops.elementwise_math import absolute, pow, sign
-from .pool import avg_pool1d, avg_pool2d, avg_pool3d
+from ..ops import pool_lp as ops
+from ..ops.shape import reshape
+from ._face import batched, shape_of, unbatched
 
 __all__ = ["lp_pool1d", "lp_pool2d", "lp_pool3d"]
 
@@ -19,7 +17,18 @@ def lp_pool1d(
     input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Any:
     """(Σ x^p)^(1/p) of every window of input[N, C, L], or [C, L]; see `lp_pool2d`."""
-    return _norms("lp_pool1d", avg_pool1d, input, norm_type, kernel_size, stride, ceil_mode, 1)
+    name = "lp_pool1d"
+    shape = shape_of(name, input)
+    if len(shape) not in (2, 3):
+        raise ShapeError(f"{name}: argument input has shape {shape}, want 2-D or 3-D [N, C, L]")
+    options = {"kernel_size": numbers(name, "kernel_size", kernel_size, 1, 1)}
+    if stride is not None and stride != ():
+        options["stride"] = numbers(name, "stride", stride, 1, 1)
+    rows = {key: (1, *value) for key, value in options.items()}
+    image = reshape(input, shape=(*(shape[:-1] if len(shape) == 3 else (1, *shape[:-1])), 1,
+                                  shape[-1]))  # fmt: skip
+    y = ops.lp_pool2d(image, norm_type=norm_type, ceil_mode=ceil_mode, **rows)
+    return reshape(y, shape=(*shape[:-1], y.shape[-1]))
 
 
 def lp_pool2d(
@@ -29,28 +38,25 @@ def lp_pool2d(
 
     As in torch it is the mean of x^p times the size of the kernel, also where a window reaches
     beyond the end (`ceil_mode`), and x is not made positive first: an odd p of negative sums gives
-    NaN. Raises what `avg_pool2d` does, and ArgumentError for p = 0. As
-    torch.nn.functional.lp_pool2d.
+    NaN. A window of zeros has the gradient 0. Raises what `avg_pool2d` does, and ArgumentError for
+    a p of 0 or infinity. As torch.nn.functional.lp_pool2d.
     """
-    return _norms("lp_pool2d", avg_pool2d, input, norm_type, kernel_size, stride, ceil_mode, 2)
+    return _pooled(ops.lp_pool2d, 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool3d(
     input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Any:
     """(Σ x^p)^(1/p) of every window of input[N, C, D, H, W], or without N; see `lp_pool2d`."""
-    return _norms("lp_pool3d", avg_pool3d, input, norm_type, kernel_size, stride, ceil_mode, 3)
+    return _pooled(ops.lp_pool3d, 4, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def _norms(
-    name: str, pool: Any, input: Any, norm_type: Any, kernel_size: Any, stride: Any,
-    ceil_mode: bool, axes: int,
+def _pooled(
+    pool: Any, alone: int, input: Any, norm_type: Any, kernel_size: Any, stride: Any,
+    ceil_mode: bool,
 ) -> Any:  # fmt: skip
-    p = as_float(name, "norm_type", norm_type)
-    if p == 0:
-        raise ArgumentError(f"{name}: norm_type: got 0, want another number")
-    kernel = numbers(name, "kernel_size", kernel_size, 1, axes)
-    means = pool(pow(input, p), kernel, stride, 0, ceil_mode)
-    # sign · |.| passes values on, and gives a window of zeros the gradient that torch gives it.
-    kept = mul(sign(means), relu(absolute(means)))
-    return pow(mul(kept, float(math.prod(kernel))), 1 / p)
+    """An input of `alone` dims has no N."""
+    options = {"norm_type": norm_type, "kernel_size": kernel_size, "stride": stride}
+    if len(shape_of(pool.name, input)) == alone:
+        return unbatched(pool(batched(input), ceil_mode=ceil_mode, **options))
+    return pool(input, ceil_mode=ceil_mode, **options)

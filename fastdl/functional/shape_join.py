@@ -62,6 +62,9 @@ def column_stack(tensors: Any, *, out: Any = None) -> Any:
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     """Views of vectors, each along a dim of its own and expanded along the others.
 
+    Nothing is computed or copied: every grid is a `reshape` and an `expand` of its vector, and has
+    their gradients.
+
     `indexing` 'xy' exchanges the first two dims, as images have them. Raises ArgumentError for
     another; ShapeError for more than one dim. As torch.meshgrid.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def _gated(a: Bounded, gate: Bounded) -> Bounded:
     """a · gate; no bound where a is infinite and the gate may have become 0."""
     product = a * gate
     either = np.isinf(a.value) & (np.abs(gate.value) <= gate.error)
-    return product._make(product.value, np.where(either, np.inf, product.error))
+    return replace(product, error=np.where(either, np.inf, product.error))
 
 
 def _bounded(x: Bounded, *, dim: int) -> Bounded:

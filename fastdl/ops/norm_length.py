@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,22 @@ def _vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     return (normalize_backward(g, saved.x, **saved.options),)
 
 
+def composed_slope(x: Any, size: Any, safe: Any, p: float, dim: int) -> Any:
+    """The slope of the p-norm at x; `safe` is the norm, or anything else where that is 0."""
+    if p == 2:
+        return div(x, safe)
+    if p == 1:
+        return sign(x)
+    if p == 0:
+        return mul(x, 0)
+    if math.isinf(p):
+        ties = eq(absolute(x), size)
+        return div(where(ties, sign(x), 0.0), maximum(sum(ties, dim=dim, keepdim=True), 1))
+    zero = eq(x, 0)
+    steep = pow(div(absolute(where(zero, 1.0, x)), safe), p - 1)
+    return where(zero, 0.0, mul(sign(x), steep))
+
+
 def _composed_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     """The formula of the reference; for 1 < p < 2 x = 0 has no second slope, as in torch."""
     x = saved.x
@@ -103,19 +120,7 @@ def _composed_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     size = norm(x, p=p, dim=dim, keepdim=True)
     moves = mul(ge(size, eps), gt(size, 0))
     safe = where(moves, size, 1.0)
-    if p == 2:
-        slope = div(x, safe)
-    elif p == 1:
-        slope = sign(x)
-    elif p == 0:
-        slope = mul(x, 0)
-    elif math.isinf(p):
-        ties = eq(absolute(x), size)
-        slope = div(where(ties, sign(x), 0.0), maximum(sum(ties, dim=dim, keepdim=True), 1))
-    else:
-        zero = eq(x, 0)
-        steep = pow(div(absolute(where(zero, 1.0, x)), safe), p - 1)
-        slope = where(zero, 0.0, mul(sign(x), steep))
+    slope = composed_slope(x, size, safe, p, dim)
     along = div(sum(mul(g, x), dim=dim, keepdim=True), safe)
     taken = where(moves, mul(along, slope), 0.0)
     return (div(sub(g, taken), maximum(size, eps)),)
@@ -167,7 +172,7 @@ def _following(size: Bounded, c: Bounded, eps: float) -> Bounded:
     unsure = np.abs(size.value - least.value) <= size.error + least.error
     unsure &= size.error + least.error > 0
     taken = c.where(np.broadcast_to(reference.follows(size.value, eps), c.value.shape))
-    return taken._make(taken.value, np.where(unsure, np.inf, taken.error))
+    return replace(taken, error=np.where(unsure, np.inf, taken.error))
 
 
 def _bounded(x: Bounded, *, p: float, dim: int, eps: float) -> Bounded:

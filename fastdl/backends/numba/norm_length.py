@@ -60,6 +60,8 @@ def _normalize(first: int, last: int, x: Any, y: Any, p: float, eps: float) -> N
 def _slope(x: float, size: float, p: float, ties: int) -> float:
     if p == 0 or x == 0:
         return 0.0
+    if p == 1:
+        return 1.0 if x > 0 else -1.0 if x < 0 else 0.0
     if np.isinf(p):
         return math.copysign(1.0, x) / ties if abs(x) == size else 0.0
     return math.copysign((abs(x) / size) ** (p - 1), x)

@@ -27,13 +27,20 @@ def slope(x: Any, size: Any, p: float) -> Any:
     that are not zero (p = 0) has no slope.
     """
     if p == 0:
-        return 0 * size
+        return np.zeros_like(x)
+    if p == 1:
+        return signs(x)
     if math.isinf(p):
         ties = np.abs(x) == size
         count = np.sum(ties, axis=_varying(x, size), keepdims=True)
         return np.where(ties, np.sign(x), 0) / np.where(count == 0, 1, count)
     steep = np.power(np.abs(x) / size, x.dtype.type(p - 1))
     return np.where(x == 0, 0, np.copysign(steep, x))
+
+
+def signs(x: Any) -> Any:
+    """−1, 0 or 1; 0 for NaN."""
+    return np.where(x > 0, 1, np.where(x < 0, -1, 0)).astype(x.dtype)
 
 
 def _varying(x: Any, size: Any) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ WITH_GRADIENTS = (
 )  # fmt: skip
 LOSSES = (
     *WITH_GRADIENTS, "l1_loss", "hinge_embedding_loss", "binary_cross_entropy_with_logits",
-    "kl_div", "nll_loss", "ctc_loss", "pairwise_distance",
+    "kl_div", "nll_loss", "ctc_loss", "pairwise_distance", "triplet_margin_loss",
 )  # fmt: skip
 
 
@@ -178,6 +178,7 @@ def _network_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., A
 
     found: dict[str, Callable[..., Any]] = {
         "softmax": lambda x: functional.softmax(x, dim),
+        "one_hot": lambda index: functional.one_hot(index, o.get("num_classes", -1)),
         "softmax_backward": lambda g, y: aten._softmax_backward_data(g, y, dim, y.dtype),
         "embedding": lambda w, index: functional.embedding(index, w),
         "embedding_backward": lambda g, index: aten.embedding_dense_backward(
@@ -210,6 +211,8 @@ def _volume_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., An
     if op in ("unfold", "fold"):
         windows = {k: v for k, v in o.items() if k != "channels_last"}
         return lambda x: getattr(functional, op)(x, **windows)
+    if op in ("lp_pool2d", "lp_pool3d"):
+        return lambda x: getattr(functional, op)(x, **o)
     if op == "adaptive_max_pool2d":
         return lambda x: functional.adaptive_max_pool2d(x, o["output_size"], return_indices=True)
     if op == "max_unpool2d":
