@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--full", action="store_true", help="every sample, dtype, family and ISA")
     check.add_argument("--time", type=_seconds, metavar="10m", help="fresh cases until it is up")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
+    check.add_argument("-x", "--exitfirst", action="store_true", help="leave a kernel that failed")
     check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
     check.add_argument("--emulator", default="", metavar="COMMAND", help="what runs the kernels'"
                        " process, e.g. 'qemu-x86_64 -cpu Nehalem'")  # fmt: skip
@@ -169,7 +170,7 @@ def _check(args: argparse.Namespace) -> int:
         tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
         secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,
         args.signature, args.dtypes, args.depth, args.input_bits, args.bits, args.spec,
-        timeout=args.timeout, emulator=args.emulator,
+        timeout=args.timeout, first=args.exitfirst, emulator=args.emulator,
     )  # fmt: skip
     if args.fingerprint:
         from .check import fingerprint

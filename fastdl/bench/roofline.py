@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,7 +27,10 @@ class Roofline(NamedTuple):
         return max(cost.flops / peak, cost.bytes / rate)
 
 
-def measure(threads: int, seconds: float = 0.05) -> Roofline:
+SIZES = (1 << 15, 1 << 19, 1 << 22, 7 << 22, 1 << 28)  # bytes a thread
+
+
+def measure(threads: int, seconds: float = 0.05, sizes: Sequence[int] = SIZES) -> Roofline:
     """Measures them with a number of threads, on this machine, now."""
 
     def best(call: Callable[[], Any], amount: float) -> float:
@@ -44,7 +47,7 @@ def measure(threads: int, seconds: float = 0.05) -> Roofline:
             done = _native.fma_burst(dtype == "float64", 100_000)
             flops[dtype] = best(partial(_native.fma_burst, dtype == "float64", 100_000), done)
         bandwidth = []
-        for each in (1 << 15, 1 << 19, 1 << 22, 7 << 22, 1 << 28):
+        for each in sizes:
             size = each * threads
             x = np.ones(size // 4, np.float32)
             repeats = max(1, (1 << 23) // each)  # small sizes: the call itself must not count

@@ -44,7 +44,8 @@ def check(
         mode: "quick", "normal" or "full"; in quick mode at most `seconds` (60).
         seed: repeats an earlier run's data.
         asked: the other fields of `Request`: signature, dtypes, depth, input_bits, bits, backend,
-            spec_file, and timeout, the seconds that a call may take.
+            spec_file, timeout (the seconds that a call may take), first (its first failure ends
+            a kernel's turn).
 
     Returns the outcome: `.failures`, `.tallies`, `.cases`. Raises UnjudgeableError where the kernel
     cannot be loaded, ArgumentError for an unknown op.

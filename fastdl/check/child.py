@@ -13,6 +13,7 @@ import ctypes
 import json
 import os
 import pickle
+import resource
 import signal
 import socket
 import struct
@@ -21,6 +22,9 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -28,6 +32,7 @@ import numpy as np
 
 from .. import _native
 from ..core.config import get_num_threads, set_num_threads
+from ..core.dtypes import as_dtype
 from ..spec import KERNELS, OPS
 from . import strangers
 from .arena import Placed, View
@@ -151,6 +156,11 @@ class Child:
         self.kernels += functions
         return {"first": first, "declared": declared}
 
+    def _mutate(self, number: int) -> dict[str, Any]:
+        """Switches on one defect of the test extension (mutants/build.py), or none for 0."""
+        _native.set_mutant(number)
+        return {}
+
     def _depth(self, kernel: int, terms: int) -> dict[str, Any]:
         return {"depth": int(strangers.declared_depth(self.kernels[kernel])(terms))}
 
@@ -199,11 +209,14 @@ class Child:
         threads: int | None = None,
         memory: tuple[str, int] = ("normal", 0),
         out: list[Placed] | None = None,
+        idle: list[tuple[tuple[int, ...], str]] | None = None,
     ) -> dict[str, Any]:
         """One call: arrays in, results left in the shared memory, and whatever else changed."""
         operands = [self.view.array(a) if isinstance(a, Placed) else a for a in arrays]
         outs = tuple(self.view.array(a) for a in out or ())
         call, extra = self._prepared(kernel, outs)
+        if idle is not None:
+            call, extra = partial(_nothing, idle), {}
         if isa is not None and _native.isa() != isa:
             _native.set_isa(isa)
         team = get_num_threads()
@@ -212,25 +225,24 @@ class Child:
         if memory[0] != "normal":
             self.libc.mallopt(_PERTURB, memory[1] ^ 0xFF)  # it hands out the complement
         _native.set_memory_mode(*memory)
-        before = _state()
-        _native.forget_isa()
         returned: Any = None
         reply: dict[str, Any] = {"status": "returned"}
-        begin = _clock()
-        try:
-            with _ignore_errors(all="ignore"):
+        with _ignore_errors(all="ignore"):
+            before = _state()
+            _native.forget_isa()
+            begin = _clock()
+            try:
                 returned = call(*operands, **options, **extra)
-        except NotImplementedError as error:
-            reply = {"status": "declined", "why": str(error) or "NotImplementedError"}
-        except BaseException as error:
-            reply = {"status": "raised", "why": _described(error)}
-        finally:
+            except NotImplementedError as error:
+                reply = {"status": "declined", "why": str(error) or "NotImplementedError"}
+            except BaseException as error:
+                reply = {"status": "raised", "why": _described(error)}
             reply["seconds"] = _clock() - begin
             reply["isa"] = _native.ran_isa()
             after = _state()
-            _native.set_memory_mode("normal", 0)
-            if threads is not None:
-                set_num_threads(team)
+        _native.set_memory_mode("normal", 0)
+        if threads is not None:
+            set_num_threads(team)
         if returned is NotImplemented:
             reply |= {"status": "declined", "why": "declined when called"}
         reply["changed"] = [name for name in before if after[name] != before[name]]
@@ -280,6 +292,11 @@ class Child:
         return described
 
 
+def _nothing(idle: list[tuple[tuple[int, ...], str]], *arrays: Any, **options: Any) -> Any:
+    """What is called where the cost of a call without its kernel is wanted."""
+    return tuple(np.empty(shape, as_dtype(dtype)) for shape, dtype in idle)
+
+
 def _checksum(a: np.ndarray) -> int:
     return crc32(a.tobytes())
 
@@ -305,6 +322,16 @@ def _refusal(op: str, bad: Any) -> str:
     return why if [a.tobytes() for a in arrays] == before else "an argument was modified"
 
 
+def _limit_memory() -> None:
+    """A kernel that asks for more memory than there is fails, and nobody else."""
+    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or hard > most:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    with suppress(OSError):  # the first to go where memory runs out all the same
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def main(channel_fd: int, memory_fd: int, fault_fd: int, parent: int) -> None:
     """Answers requests until the judge is gone.
 
@@ -313,6 +340,7 @@ def main(channel_fd: int, memory_fd: int, fault_fd: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no orphans
     if os.getppid() != parent:
         os._exit(0)
+    _limit_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to hear
     channel = socket.socket(fileno=channel_fd)
     child = Child(memory_fd)

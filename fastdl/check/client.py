@@ -27,6 +27,7 @@ from .child import send
 from .strangers import OURS, CSymbol
 
 TIMEOUT = 120.0  # seconds a call may take; a Numba kernel compiles in its first
+GRACE = 3.0  # seconds for a child that hung up to end
 SILENCE = "no answer within"
 _LONGEST = 1 << 24  # bytes of an answer
 _CREDENTIALS = socket.CMSG_SPACE(struct.calcsize("iii"))  # of a message: pid, uid, gid
@@ -54,6 +55,7 @@ class Way:
     out: bool = False
     fork: bool = False
     signals: bool = False
+    idle: bool = False  # no kernel is called: what the rest of a call costs
 
     @property
     def allocator(self) -> tuple[str, int]:
@@ -69,6 +71,8 @@ class Answer:
     why: str = ""  # what the kernel did that it must not
     declined: str = ""
     isa: str = ""  # the widest table of an instruction set that was used
+    seconds: float = 0.0  # that the call took by the judge's clock, with all that goes with it
+    own_seconds: float = 0.0  # by the child's, the kernel alone
 
     @property
     def good(self) -> bool:
@@ -156,11 +160,12 @@ class Child:
         its.close()
         os.close(write_fault)
         self._channel, self._faults = ours, read_fault
-        self._channel.settimeout(self.timeout)
+        self._channel.settimeout(TIMEOUT)  # to start is not the kernel's work
         self._number = 0
         self._guarded = 0
         self._loaded.clear()
         hello = self.ask("hello")
+        self._channel.settimeout(self.timeout)
         self._address, self.pid = hello["address"], hello["pid"]
         self._isas, self._default_isa = hello["isas"], hello["isa"]
 
@@ -226,7 +231,7 @@ class Child:
         """How the child died: the signal, and which byte beside which array it touched."""
         assert self._process is not None
         try:
-            status = self._process.wait(10)
+            status = self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self._stop()
             return "closed the judge's own channel"
@@ -306,8 +311,11 @@ class Child:
         way: Way,
     ) -> Answer:
         """Calls a kernel; `options` are the sample's own, for one called as functional's op is."""
+        begin = time.perf_counter()
         try:
-            return self._call(spec, contestant, plan, options, way)
+            answer = self._call(spec, contestant, plan, options, way)
+            answer.seconds = time.perf_counter() - begin
+            return answer
         except ChildDiedError as death:
             self.crashes += 1
             return Answer(why=str(death))
@@ -353,8 +361,10 @@ class Child:
             "call", kernel=kernel, arrays=placed, options=given, rooms=rooms, isa=way.isa,
             threads=way.threads, memory=way.allocator, out=outs or None, fork=way.fork,
             signals=way.signals, watch=not contestant.ours,
+            idle=[(out.shape, out.dtype.name) for out in plan.outputs] if way.idle else None,
         )  # fmt: skip
         answer = self._read(reply, plan, rooms, kept, contestant)
+        answer.own_seconds = float(reply.get("seconds", 0))
         damage = arena.damage(names)
         if damage:
             answer.why = damage
@@ -407,12 +417,6 @@ class Child:
         except ChildDiedError as death:
             return str(death)
         return "went on writing to its result after it had returned" if late else ""
-
-    def seconds(self, kind: str, **request: Any) -> float:
-        """How long a request takes by this process's clock."""
-        begin = time.perf_counter()
-        self.ask(kind, **request)
-        return time.perf_counter() - begin
 
 
 def _bytes(out: Out) -> int:

@@ -38,6 +38,7 @@ class Verdict:
     declined: str = ""
     terms: int = 1
     depth: int = 1
+    took: str = ""  # the time of a call, in words
     isa: str = ""  # that ran it, where the kernel is one of fastdl's native ones
 
     @property

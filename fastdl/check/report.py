@@ -75,8 +75,14 @@ class Report:
             for why, count in t.declined.most_common(3) if self.request.kernel else []:
                 line = f"{t.op}, {t.kernel} declined {count} cases: {why}"
                 say(line, markup=False, highlight=False)
+            if t.took:
+                line = f"{t.op}, {t.kernel} took {t.took}"
+                say(line, markup=False, highlight=False)
             if t.skipped:
-                say(f"{t.op}, {t.kernel}: {t.skipped} tasks not asked after {t.crashes} crashes")
+                say(
+                    f"{t.op}, {t.kernel}: {t.skipped} tasks not asked after {t.crashes or t.failed}"
+                    f" {'crashes' if t.crashes else 'failures'}"
+                )
         self._failures(outcome)
         rest = f"; {outcome.left} tasks left at the deadline" if outcome.left else ""
         rounds = f" in {outcome.rounds} rounds" if outcome.rounds > 1 else ""

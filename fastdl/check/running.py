@@ -15,7 +15,7 @@ import numpy as np
 from ..core.errors import FastdlError
 from . import aspects
 from .client import Child
-from .judge import Case, Verdict
+from .judge import Verdict
 from .shrink import Failure, shrunk
 from .tasks import Request, Task, tasks
 
@@ -38,6 +38,7 @@ class Tally:
     samples: dict[str, list[str]] = field(default_factory=dict)  # names of samples by that ISA
     declined: Counter[str] = field(default_factory=Counter)  # calls by why they were not taken
     crashes: int = 0
+    took: str = ""  # by a call of a stranger, in words
     skipped: int = 0  # tasks after too many crashes
 
     def add(self, sample: str, verdict: Verdict) -> None:
@@ -47,6 +48,7 @@ class Tally:
             return
         self.cases += 1
         self.failed += not verdict.passed
+        self.took = verdict.took or self.took
         if verdict.isa:
             self.ran[verdict.isa] += 1
             names = self.samples.setdefault(verdict.isa, [])
@@ -83,6 +85,7 @@ class Outcome:
             for name in ("cases", "failed", "crashes", "skipped"):
                 setattr(mine, name, getattr(mine, name) + getattr(t, name))
             mine.ran += t.ran
+            mine.took = t.took or mine.took
             mine.declined += t.declined
             for isa, names in t.samples.items():
                 known = mine.samples.setdefault(isa, [])
@@ -106,7 +109,7 @@ def perform(
             continue
         key = (task.op, task.kernel, task.isa)
         tally = outcome.tallies.setdefault(key, Tally(*key))
-        if tally.crashes >= MOST_CRASHES:
+        if tally.crashes >= MOST_CRASHES or (request.first and tally.failed):
             tally.skipped += 1
             continue
         crashes = child.crashes
@@ -150,16 +153,22 @@ def judge(
         return total
     with Child(timeout=request.timeout, emulator=request.emulator) as child:
         while True:
-            cases: dict[Any, Case] = {}
-            work = list(tasks(mine, child, cases))
+            work = list(tasks(mine, child))
             if seconds is not None:
                 work.sort(key=lambda task: task.rank)
             progress(0, None, len(work))
-            total.merge(perform(work, child, mine, deadline, progress))
+            total.merge(perform(_consumed(work), child, mine, deadline, progress))
             if not again or time.perf_counter() > deadline:
                 return total
             total.rounds += 1
             mine = replace(mine, seed=mine.seed + 1)
+
+
+def _consumed(work: list[Task]) -> Iterator[Task]:
+    """The tasks, each forgotten once it is done, and so the cases of an op that is done."""
+    work.reverse()
+    while work:
+        yield work.pop()
 
 
 def _worker(

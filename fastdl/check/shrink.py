@@ -58,7 +58,8 @@ class Failure:
     def reproducer(self, request: Request) -> list[str]:
         """Three lines of Python that show the failure again."""
         if self.sample is None:
-            return [f"# fastdl check {self.op}"]
+            kernel = f" --kernel {request.kernel}" if request.kernel else ""
+            return [f"# fastdl check {self.op}{kernel} --seed {self.seed}"]
         asked: dict[str, Any] = {"kernel": request.kernel or self.kernel}
         if self.isa != "-":
             asked["isa"] = self.isa

@@ -11,7 +11,7 @@ import importlib.util
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,9 +39,8 @@ def load(op: str, where: str) -> tuple[list[Callable[..., Any]], list[dict[str, 
     With each, what `@fastdl.kernel` declared of it, and how it wants to be called.
     """
     path, name = split(where)
-    before = _strange(op)
-    module = run_file(path)
-    declared = [k for k in _strange(op) if k not in before]
+    module, kernels = _ran.get(path) or _run(path)
+    declared = [k for k in kernels if k.op == op]
     if name:
         function = module
         for part in name.split("."):
@@ -68,9 +67,23 @@ def run_file(path: str) -> Any:
     return module
 
 
-def _strange(op: str) -> list[Kernel]:
-    """The kernels of an op on backends that are not fastdl's."""
-    return [k for b, found in KERNELS.get(op, {}).items() if b not in OURS for k in found]
+_ran: dict[str, tuple[Any, list[Kernel]]] = {}  # the file's module, the kernels that it declares
+
+
+def _run(path: str) -> tuple[Any, list[Kernel]]:
+    """Runs a file, once: a second run would declare its ops again."""
+    before = list(_strange())
+    module = run_file(path)
+    _ran[path] = module, [k for k in _strange() if k not in before]
+    return _ran[path]
+
+
+def _strange() -> Iterator[Kernel]:
+    """The kernels on backends that are not fastdl's."""
+    for backends in KERNELS.values():
+        for backend, kernels in backends.items():
+            if backend not in OURS:
+                yield from kernels
 
 
 def _declaration(k: Kernel) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""A stranger's time is the judge's, and what cannot be is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from fastdl import check
+from fastdl.bench.roofline import Roofline
+from fastdl.check import clock
+
+HERE = Path(__file__).parent / "strangers"
+
+
+def times(fresh=10.0, seen=10.0, idle=1.0, own=9.0):
+    """Times of calls, in milliseconds."""
+    return clock.Times(*([part * 1e-3, part * 1.01e-3] for part in (fresh, seen, idle, own)))
+
+
+def test_ordinary_times_are_believed():
+    assert times().refusal(floor=8e-3) == ""
+    assert times(fresh=1.0).refusal(floor=1e-5) == ""  # too little work to say anything
+
+
+def test_more_work_than_the_peaks_allow_is_refused():
+    why = times(own=8.0).refusal(floor=100e-3)
+    assert why == "faster than this machine can be: 9 ms, where its peaks allow 100 ms"
+
+
+def test_a_fast_algorithm_is_believed():
+    assert times().refusal(floor=30e-3) == ""
+
+
+def test_kept_answers_are_refused():
+    assert "keeps its answers: 9 ms, but 500 µs" in times(seen=1.5).refusal(floor=1e-3)
+
+
+@pytest.mark.parametrize("own", [0.0, 0.5, 3.0])
+def test_a_clock_that_differs_from_the_judges_is_refused(own):
+    assert "its clock says" in times(own=own).refusal(floor=1e-3)
+
+
+def refusal(kernel):
+    """What the judge holds against a matmul."""
+    outcome = check.check("matmul", f"{HERE / kernel}", mode="quick")
+    return "\n".join(map(str, outcome.failures))
+
+
+def test_a_kernel_that_keeps_its_answers_is_refused():
+    assert "refused: keeps its answers" in refusal("cheats.py:memoises")
+
+
+def test_a_kernel_quicker_than_the_machine_is_refused(monkeypatch):
+    slow = Roofline({"float32": 1e6}, [(1, 1e6)])
+    monkeypatch.setattr(clock, "peaks", lambda: slow)
+    clock.peaks.cache_clear = lambda: None
+    assert "refused: faster than this machine can be" in refusal("honest.py:einsum")
+
+
+def test_the_time_of_a_call_is_told():
+    outcome = check.check("matmul", f"{HERE / 'honest.py'}:einsum", mode="quick")
+    (tally,) = outcome.tallies.values()
+    assert "float32; the machine's peaks allow" in tally.took
