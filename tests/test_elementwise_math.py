@@ -14,7 +14,7 @@ from agreement import check_gradients, check_values, normal  # noqa: E402
 
 import fastdl  # noqa: E402
 import fastdl.functional as F  # noqa: E402
-from fastdl import errors  # noqa: E402
+from fastdl import _native, errors  # noqa: E402
 from fastdl.spec import OPS  # noqa: E402
 
 TF = torch.nn.functional

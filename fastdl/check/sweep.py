@@ -7,6 +7,7 @@ ordinary is put before the judge (judge.py), whose word counts.
 
 from __future__ import annotations
 
+import atexit
 import json
 import multiprocessing
 import os
@@ -104,8 +105,10 @@ def sweep(request: Request, begin: int, end: int) -> list[Swept]:
 
 @cache
 def _child() -> Child:
-    """One for all the work of a process; it dies with the process."""
-    return Child()
+    """One for all the work of a process."""
+    child = Child()
+    atexit.register(child.close)
+    return child
 
 
 def _declared(spec: OpSpec) -> float | None:
@@ -189,16 +192,16 @@ def _one_thread() -> None:
     os.environ |= {"FASTDL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def _together(request: Request, jobs: int, inputs: int) -> dict[tuple[str, str, str], Swept]:
+def _together(request: Request, jobs: int) -> dict[tuple[str, str, str], Swept]:
     """Everything, in some processes, with a bar."""
     total: dict[tuple[str, str, str], Swept] = {}
     context = multiprocessing.get_context("spawn")
-    pieces = [(i, min(i + PIECE, inputs)) for i in range(0, inputs, PIECE)]
+    pieces = [(i, min(i + PIECE, INPUTS)) for i in range(0, INPUTS, PIECE)]
     with (
         Progress(console=Console(stderr=True)) as progress,
         ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool,
     ):
-        bar = progress.add_task(", ".join(request.ops), total=inputs)
+        bar = progress.add_task(", ".join(request.ops), total=INPUTS)
         futures = {pool.submit(sweep, request, a, b): b - a for a, b in pieces}
         for future in as_completed(futures):
             for one in future.result():
@@ -207,9 +210,7 @@ def _together(request: Request, jobs: int, inputs: int) -> dict[tuple[str, str, 
     return total
 
 
-def main(
-    request: Request, jobs: int | None = None, json_file: str | None = None, inputs: int = INPUTS
-) -> int:
+def main(request: Request, jobs: int | None = None, json_file: str | None = None) -> int:
     """The command. Returns 0 if all kernels kept their bounds, 1 if one did not, 2 if none could be
     asked."""
     begin = time.perf_counter()
@@ -221,7 +222,7 @@ def main(
         found = []
         for name in names:  # one after the other: the first is known before the last
             one = Request(**{**vars(request), "ops": (name,)})
-            for swept in _together(one, jobs or len(os.sched_getaffinity(0)), inputs).values():
+            for swept in _together(one, jobs or len(os.sched_getaffinity(0))).values():
                 print(swept, flush=True)
                 found.append(swept)
     except (ArgumentError, UnjudgeableError) as error:
