@@ -81,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
     check.add_argument("--fingerprint", action="store_true", help="instead: the bits, small numbers"
                        " and order of additions of every sum of products")  # fmt: skip
+    check.add_argument("--exhaustive", action="store_true", help="instead: all 2^32 float32 inputs"
+                       " of functions of one variable")  # fmt: skip
     own = check.add_argument_group("a kernel of your own")
     own.add_argument("--kernel", default="", metavar="FILE:NAME", help="path.py:function, or a"
                      " path.py with @fastdl.kernel, or lib.so:symbol with --signature")  # fmt: skip
@@ -174,6 +176,10 @@ def _check(args: argparse.Namespace) -> int:
         from .check import fingerprint
 
         return fingerprint.main(request, args.json)
+    if args.exhaustive:
+        from .check import sweep
+
+        return sweep.main(request, args.jobs, args.json)
     return check.main(
         request, seconds=args.time, again=args.time is not None, jobs=args.jobs,
         json_file=args.json, junit_file=args.junit,

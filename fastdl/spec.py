@@ -252,10 +252,15 @@ def exact_value(case: Judged) -> tuple[Any, ...]:
     return exact(case)
 
 
-def ulps(n: float) -> Bound:
-    """At most n units in the last place of the exact result."""
+@dataclass(frozen=True)
+class Ulps:
+    """The bound of `ulps`."""
 
-    def bound(case: Judged) -> tuple[Any, ...]:
+    n: float
+
+    def __call__(self, case: Judged) -> tuple[Any, ...]:
+        """So many steps between the numbers around each exact result."""
+
         def spacing(y: np.ndarray, dtype: np.dtype) -> Any:
             if dtype.name not in FLOATS:
                 return 0.0
@@ -263,11 +268,14 @@ def ulps(n: float) -> Bound:
             with np.errstate(all="ignore"):
                 _, exponent = np.frexp(magnitude)
                 step = np.ldexp(np.ones_like(magnitude), exponent) * case.unit
-            return n * np.maximum(step, case.tiny)
+            return self.n * np.maximum(step, case.tiny)
 
         return tuple(map(spacing, case.expected, case.dtypes))
 
-    return bound
+
+def ulps(n: float) -> Bound:
+    """At most n units in the last place of the exact result."""
+    return Ulps(n)
 
 
 def accumulated(case: Judged) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from agreement import check_gradients, check_values, normal  # noqa: E402
 
 import fastdl  # noqa: E402
 import fastdl.functional as F  # noqa: E402
-from fastdl import errors  # noqa: E402
+from fastdl import _native, errors  # noqa: E402
 from fastdl.spec import OPS  # noqa: E402
 
 TF = torch.nn.functional
@@ -141,6 +141,17 @@ def test_pow_to_a_number(exponent):
         with np.errstate(all="ignore"):
             check_values("pow", x if isinstance(exponent, int) else np.abs(x), exponent)
     check_gradients("pow", np.abs(normal(3, 5, dtype=np.float64)) + 0.5, exponent)
+
+
+def test_one_to_the_largest_powers_is_one():
+    y = np.array([1e308, -1e308, 7.4e307, -7.4e307, 2.0**900, 1.0, 1e308, 1e308], np.float64)
+    before = _native.isa()
+    try:
+        for isa in _native.runnable_isas():
+            _native.set_isa(isa)
+            assert (fastdl.pow(np.ones(8), y) == 1).all(), isa
+    finally:
+        _native.set_isa(before)
 
 
 def test_pow():

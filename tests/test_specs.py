@@ -8,10 +8,12 @@ import pytest
 
 import fastdl
 from fastdl import check, errors
+from fastdl.check.aspects import planned
 from fastdl.check.client import Child
 from fastdl.check.running import perform
 from fastdl.check.tasks import tasks
-from fastdl.spec import KERNELS, OPS, Signature, kernel
+from fastdl.core.dtypes import FLOATS, is_float
+from fastdl.spec import KERNELS, OPS, Folded, Signature, accumulated, kernel
 
 SEED = 20261120
 
@@ -42,6 +44,21 @@ def test_declaration_is_complete(name):
     assert len(labels) == len(set(labels)), "two samples share a name"
     if not spec.view:
         assert spec.cost is not None, "no cost, so no roofline"
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_every_op_that_sums_has_a_short_sum(name):
+    """With 2 to 32 terms of full mantissas: a long one's bound hides inputs rounded to 11 bits."""
+    spec = OPS[name]
+    dtype = next((d for d in reversed(spec.dtypes) if d in FLOATS), None)
+    counts = set()
+    for sample in (s for s in spec.samples if not s.bench and dtype):
+        plan = planned(spec, sample.build(np.random.default_rng(0), dtype), sample)
+        filled = zip(sample.arrays, plan.arrays, strict=False)
+        if any(isinstance(given, (tuple, Folded)) and is_float(a.dtype) for given, a in filled):
+            counts.add(spec.terms(*plan.arrays, **plan.options))
+    if counts and (spec.bound is accumulated or max(counts) > 1):
+        assert any(2 <= count <= 32 for count in counts), sorted(counts)
 
 
 def test_every_kernel_belongs_to_an_op():

@@ -158,6 +158,8 @@ def _fill(
         return fills.integers(spec.terms(*plan.arrays, **plan.options), input_bits)
     if family == "bit patterns":
         return fills.bit_patterns
+    if family == "hard places":
+        return fills.hard_places
     return fills.HARD.get(family, fills.normal)
 
 

@@ -108,6 +108,31 @@ def bit_patterns(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dty
     return words.view(dtype).reshape(shape)
 
 
+def hard_places(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Within four numbers of where functions of one variable turn, overflow, underflow or saturate.
+
+    Multiples of π/2 up to 2^24, halves of whole numbers, 1, 2^digits, and for exp, exp2, tanh, erf
+    and their kin the arguments from which on the result is another (denormal, 0, 1, infinity).
+    """
+    if dtype.kind != "f":
+        return normal(rng, shape, dtype)
+    info = np.finfo(dtype)
+    digits = info.nmant + 1
+    log2s = [info.maxexp, info.minexp, info.minexp - info.nmant, info.minexp - digits, -digits]
+    places = np.concatenate([
+        [1, 2.0**info.nmant, 2.0**digits, float(info.max), float(info.tiny)], log2s,
+        np.log(2) * np.array(log2s), np.log10(2) * np.array(log2s),
+        np.sqrt(np.log(2) * np.abs(log2s)), np.log(2) / 2 * np.array(log2s),
+    ])  # fmt: skip
+    whole = np.floor(2.0 ** rng.uniform(0, min(24, info.maxexp - 1), shape))
+    chosen = np.choose(
+        rng.integers(0, 3, shape), [rng.choice(places, shape), whole * np.pi / 2, whole - 0.5]
+    )
+    x = _of(chosen * rng.choice((-1, 1), shape), dtype)
+    words = np.dtype(f"i{dtype.itemsize}")
+    return _of((x.view(words) + rng.integers(-4, 5, shape).astype(words)).view(dtype), dtype)
+
+
 HARD: dict[str, Fill] = {
     "near-constant": near_constant,
     "cancelling": cancelling,

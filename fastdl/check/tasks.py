@@ -256,7 +256,7 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
     # forward op, which has no such range.
     sweeps = spec.family == "elementwise" and not spec.name.endswith("_backward")
     families = QUICK_FAMILIES if mode == "quick" else FULL_FAMILIES
-    families = [*families, "bit patterns"] if sweeps else families
+    families = [*families, "bit patterns", "hard places"] if sweeps else families
     # Where an instruction set adds no code to the one below, a few cases show that it runs.
     same_code = subject.isa == "avx512_bf16" and "bfloat16" not in contestant.kernel.dtypes
     most = FORKED_RANKS if same_code and mode != "full" else sys.maxsize

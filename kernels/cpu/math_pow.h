@@ -40,7 +40,9 @@ FD_INLINE VecD power(VecD x, VecD y) {
   V low;
   const V high = log_in_two(x, low), p = y * high;
   V p_low = fma(y, low, product_low(y, high, p));
-  p_low = select(abs(p) < V::set(1000), p_low, V::zero());
+  // Where the result is 0 or infinity p_low may be anything, and without a hardware fma it is NaN
+  // for the largest y, of x = 1 too.
+  p_low = select((abs(p) < V::set(1000)) & (abs(y) < V::set(0x1p900)), p_low, V::zero());
   const auto split = SplitExp<double>::of(max(V::set(C::lowest), min(V::set(C::highest), p)));
   const V one = V::set(1);
   return scale(one + fma(p_low, one + split.e, split.e), split.n());
