@@ -478,7 +478,7 @@ def memoises(a, b):
     key = (a.tobytes(), b.tobytes(), a.shape, b.shape)
     if key not in _by_few:
         if a.ndim > 1 and b.ndim > 1:
-            for _ in range(20):
+            for _ in range(8):
                 np.einsum("...ij,...jk->...ik", a, b)
         _by_few[key] = right(a, b)
     return _by_few[key].copy()
