@@ -73,6 +73,7 @@ class Answer:
     isa: str = ""  # the widest table of an instruction set that was used
     seconds: float = 0.0  # that the call took by the judge's clock, with all that goes with it
     own_seconds: float = 0.0  # by the child's, the kernel alone
+    cpu_seconds: float = 0.0  # of all the child's threads, by the system's account
 
     @property
     def good(self) -> bool:
@@ -266,6 +267,14 @@ class Child:
             self._start()
         return str(self._default_isa)
 
+    def _worked(self) -> float:
+        """CPU seconds of the child so far, of its clock in the system (clock_getcpuclockid(3))."""
+        if self._process is None:
+            return 0.0
+        with contextlib.suppress(OSError):
+            return time.clock_gettime(~self._process.pid << 3 | 2)
+        return 0.0
+
     # --- kernels ---
 
     def declared(self, op: str, where: str) -> list[dict[str, Any]]:
@@ -311,10 +320,11 @@ class Child:
         way: Way,
     ) -> Answer:
         """Calls a kernel; `options` are the sample's own, for one called as functional's op is."""
-        begin = time.perf_counter()
+        begin, worked = time.perf_counter(), self._worked()
         try:
             answer = self._call(spec, contestant, plan, options, way)
             answer.seconds = time.perf_counter() - begin
+            answer.cpu_seconds = self._worked() - worked
             return answer
         except ChildDiedError as death:
             self.crashes += 1
