@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtypes import as_dtype
+from ..core.dtypes import as_dtype, is_float
 from ..spec import Kernel, OpSpec, Out, Plan
 from .arena import EMULATED_SIZE, SIZE, Arena, Placed
 from .child import send
@@ -95,6 +95,7 @@ class Contestant:
     place: int = 0  # among what the stranger's file gave
     canonical: bool = True  # called with canonical options, or as fastdl.functional's op is
     symbol: CSymbol | None = None
+    implied: bool = False  # that it takes integer arrays (targets, masks) beside its floats
 
     @property
     def label(self) -> str:
@@ -113,6 +114,9 @@ class Contestant:
 
     def why_not(self, spec: OpSpec, plan: Plan) -> str:
         """Why it does not take a call, as far as it declares that; "" if it may."""
+        arrays = [a for a in plan.arrays if isinstance(a, np.ndarray)]
+        if self.implied and arrays and not any(is_float(a.dtype) for a in arrays):
+            return "no float array, and it declares no other dtype"
         if self.symbol is not None:
             return self.symbol.why_not(spec, plan)
         return self.kernel.why_not(plan) or ""
@@ -281,6 +285,13 @@ class Child:
         """What a stranger's file declares of its kernels; ChildDiedError if it cannot be run."""
         self._load(op, where)
         return self._declared[where]
+
+    def kernels_of(self, path: str) -> list[dict[str, str]]:
+        """The kernels that a file declares, as strangers.kernels_of tells it."""
+        reply = self.ask("file", path=path)
+        if "kernels" not in reply:
+            raise ChildDiedError(f"{path}: {reply.get('why', '')}")
+        return reply["kernels"]
 
     def _load(self, op: str, where: str) -> int:
         if self._process is None:
