@@ -1,4 +1,5 @@
-// embedding: rows of a table picked by index, and the gradient that goes back to them.
+// embedding: rows of a table picked by index, and the gradient that goes back to them; one_hot, the
+// rows of a unit matrix.
 #include "../kernels/cpu/embed.h"
 
 #include <algorithm>
@@ -62,6 +63,31 @@ py::object embedding(py::handle weight_object, py::handle index_object, py::hand
   return y.done();
 }
 
+// Zeros and a one in every row: stores at the speed of memory.
+py::object one_hot(py::handle index_object, py::handle classes_object, py::handle out) {
+  Array index;
+  std::optional<Scratch> packed;
+  int64_t classes;
+  if (!parse_int(classes_object, classes) || classes < 1) return declined();
+  if (!read_index("one_hot", index_object, classes, index, packed)) return declined();
+  if (index.ndim + 1 > kMaxDims) return declined();
+  int64_t shape[kMaxDims];
+  std::copy_n(index.shape, index.ndim, shape);
+  shape[index.ndim] = classes;
+  Output y;
+  if (!y.make(out, DType::i64, index.ndim + 1, shape, kFirst, {&index})) return declined();
+  const int64_t count = index.size(), step = std::max<int64_t>(1, kChunk / classes);
+  const int64_t* at = index.ptr<int64_t>();
+  const double bytes = static_cast<double>(count * classes * itemsize(DType::i64));
+  run_chunks((count + step - 1) / step, bytes * kNanosecondsPerByte, [&](int64_t c) {
+    const int64_t first = c * step, last = std::min(count, first + step);
+    int64_t* rows = y.dense().ptr<int64_t>() + first * classes;
+    std::memset(rows, 0, static_cast<size_t>((last - first) * classes) * sizeof *rows);
+    for (int64_t i = first; i < last; ++i, rows += classes) rows[at[i]] = 1;
+  });
+  return y.done();
+}
+
 // Every row of the table adds up its own gradients, in the order of the index: counting sort.
 py::object embedding_backward(py::handle g_object, py::handle index_object, int64_t rows,
                               int64_t padding, bool by_frequency, py::handle out) {
@@ -105,5 +131,6 @@ py::object embedding_backward(py::handle g_object, py::handle index_object, int6
 void bind_embed(py::module_& m) {
   m.def("embedding", embedding);
   m.def("embedding_backward", embedding_backward);
+  m.def("one_hot", one_hot);
 }
 }  // namespace fd

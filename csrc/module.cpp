@@ -17,6 +17,8 @@ void bind_softmax(py::module_& m);
 void bind_random(py::module_& m);
 void bind_attention(py::module_& m);
 void bind_norm(py::module_& m);
+void bind_norm_response(py::module_& m);
+void bind_norm_length(py::module_& m);
 void bind_embed(py::module_& m);
 void bind_faults(py::module_& m);
 void bind_runtime(py::module_& m);  // threads, memory, ISA
@@ -48,6 +50,8 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_random(m);
   fd::bind_attention(m);
   fd::bind_norm(m);
+  fd::bind_norm_response(m);
+  fd::bind_norm_length(m);
   fd::bind_embed(m);
   fd::bind_faults(m);
   fd::bind_runtime(m);

@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
                        " process, e.g. 'qemu-x86_64 -cpu Nehalem'")  # fmt: skip
     check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
     check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
+    check.add_argument("--fingerprint", action="store_true", help="instead: the bits, small numbers"
+                       " and order of additions of every sum of products")  # fmt: skip
     own = check.add_argument_group("a kernel of your own")
     own.add_argument("--kernel", default="", metavar="FILE:NAME", help="path.py:function, or a"
                      " path.py with @fastdl.kernel, or lib.so:symbol with --signature")  # fmt: skip
@@ -168,6 +170,10 @@ def _check(args: argparse.Namespace) -> int:
         args.signature, args.dtypes, args.depth, args.input_bits, args.bits, args.spec,
         timeout=args.timeout, first=args.exitfirst, emulator=args.emulator,
     )  # fmt: skip
+    if args.fingerprint:
+        from .check import fingerprint
+
+        return fingerprint.main(request, args.json)
     return check.main(
         request, seconds=args.time, again=args.time is not None, jobs=args.jobs,
         json_file=args.json, junit_file=args.junit,

@@ -15,6 +15,7 @@ def matmul(a, b): ...
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -170,6 +171,12 @@ class Sample:
     options: Mapping[str, Any] = field(default_factory=dict)
     channels_last: bool = False
     bench: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Of all its arrays together."""
+        shapes = (a if isinstance(a, tuple) else getattr(a, "shape", ()) for a in self.arrays)
+        return sum(math.prod(shape) for shape in shapes)
 
     def build(
         self, rng: np.random.Generator, dtype: Any, fill: Callable[..., np.ndarray] | None = None

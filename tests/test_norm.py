@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from agreement import CONFIGS, close  # noqa: E402
+from agreement import CONFIGS, check_gradients, close  # noqa: E402
 from network_agreement import both, layout  # noqa: E402
 
 import fastdl  # noqa: E402
@@ -114,6 +114,39 @@ def test_local_response_normalize_and_cosine(seed):
     other = rng.standard_normal(shape if rng.random() < 0.5 else (*shape[:-1], shape[-1]))
     both(lambda a, b: F.cosine_similarity(a, b, dim),
          lambda a, b: TF.cosine_similarity(a, b, dim), [x, other], seed)  # fmt: skip
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0, 0.5, 0.0, np.inf, -np.inf])
+@pytest.mark.parametrize("dim", [1, (0, 2), (2, 1)])
+def test_normalize_by_other_lengths(p, dim):
+    rng = np.random.default_rng(1)  # far from 0, no two alike: there are kinks
+    x = (0.5 + rng.permutation(60).reshape(3, 4, 5) / 60) * rng.choice((-1.0, 1.0), (3, 4, 5))
+    second = p not in (0.0, np.inf, -np.inf)
+    check_gradients("normalize", x, ours=F.normalize, theirs=TF.normalize, second=second,
+                    p=p, dim=dim)  # fmt: skip
+
+
+def test_normalize_into_an_array():
+    x, y = np.random.default_rng(2).standard_normal((2, 3, 4)), np.empty((2, 3, 4))
+    for dim in (1, (0, 2)):
+        assert F.normalize(x, dim=dim, out=y) is y
+        np.testing.assert_array_equal(y, F.normalize(x, dim=dim))
+
+
+def test_cosine_similarity_of_broadcast_arrays():
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((4, 1, 5)), rng.standard_normal((3, 5))
+    for options in ({"dim": -1}, {"dim": 0}):
+        check_gradients("cosine_similarity", a, b, ours=F.cosine_similarity,
+                        theirs=TF.cosine_similarity, **options)  # fmt: skip
+    # Below eps the length is constant, so it has no slope; torch's gradient gives it one.
+    u, v = (fastdl.Tensor(x, requires_grad=True) for x in (a, np.broadcast_to(b, (4, 3, 5))))
+    F.cosine_similarity(u, v, -1, 9.0).sum().backward()
+    np.testing.assert_allclose(v.grad.numpy(), np.broadcast_to(a, v.shape) / 81, rtol=1e-14)
+    with pytest.raises(errors.ShapeError, match="cosine_similarity"):
+        F.cosine_similarity(a, b[:, :4])
+    with pytest.raises(errors.IndexRangeError, match="cosine_similarity"):
+        F.cosine_similarity(a, b, dim=3)
 
 
 def test_a_row_of_zeros_has_a_gradient():

@@ -50,7 +50,15 @@ class Subject:
     isa: str | None
     child: Child
     seed: int
+    memo: dict[Any, Any] = field(default_factory=dict)  # cases, shared by the kernels of the op
     _depths: dict[int, int] = field(default_factory=dict)
+
+    def case(self, key: tuple[Any, ...], arrays: tuple[Any, ...], sample: Sample) -> Case:
+        """A case by its name; its exact result is computed once for all kernels of the op."""
+        key = (self.spec.name, self.seed, sample.name, *key)
+        if key not in self.memo:
+            self.memo[key] = Case(self.spec, planned(self.spec, arrays, sample))
+        return self.memo[key]
 
     def call(self, plan: Plan, sample: Sample, way: Way | None = None) -> Answer:
         """Calls the kernel in some way on its instruction set."""
@@ -75,7 +83,7 @@ class Subject:
             return Verdict(np.inf, answer.why)
         kernel = self.contestant.kernel
         try:
-            depth = self._depth(case.terms)
+            depth = self.depth(case.terms)
         except ChildDiedError as death:
             return Verdict(np.inf, f"its depth of {case.terms} terms: {death}")
         verdict = case.judge(
@@ -84,7 +92,7 @@ class Subject:
         verdict.isa = answer.isa
         return verdict
 
-    def _depth(self, terms: int) -> int:
+    def depth(self, terms: int) -> int:
         """The declared depth; of a stranger at most the number of terms.
 
         No order of adding k numbers is deeper, so a formula beyond that says nothing.
@@ -164,7 +172,8 @@ def lanes(subject: Subject, sample: Sample, dtype: str) -> Found:
         for place in range(a.size):
             moved = a.copy(order="K")
             moved[np.unravel_index(place, a.shape)] = (np.nan, np.inf, -np.inf)[place % 3]
-            case = Case(spec, planned(spec, (*arrays[:i], moved, *arrays[i + 1 :]), sample))
+            changed = (*arrays[:i], moved, *arrays[i + 1 :])
+            case = subject.case((dtype, "lanes", i, place), changed, sample)
             if subject.takes(case.plan):
                 yield "one special in every place", subject.judged(case, sample)
 
@@ -193,7 +202,7 @@ def strides(subject: Subject, sample: Sample, dtype: str) -> Found:
     arrays = sample.build(rng, dtype, fills.normal)
     for label, restride in _RESTRIDED.items():
         moved = tuple(restride(a) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays)
-        case = Case(spec, planned(spec, moved, sample))
+        case = subject.case((dtype, label), moved, sample)
         if subject.takes(case.plan):
             yield f"strides: {label}", subject.judged(case, sample)
 
@@ -254,7 +263,7 @@ def bits(
     """
     spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "bits")
-    case = Case(spec, planned(spec, sample.build(rng, dtype, fills.normal), sample))
+    case = subject.case((dtype, "bits"), sample.build(rng, dtype, fills.normal), sample)
     if not subject.takes(case.plan):
         return
     first = subject.call(case.plan, sample)
@@ -297,7 +306,7 @@ def _listening(calls: list[tuple[OpSpec, tuple[Any, ...], dict[str, Any], Any]])
         OpSpec.__call__ = original  # type: ignore[method-assign]
 
 
-def _taped(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> tuple[list[Any], Any]:
+def taped(spec: OpSpec, arrays: tuple[Any, ...], sample: Sample) -> tuple[list[Any], Any]:
     """The op on Tensors; every float array requires grad, or the first alone if not all may."""
     floats = [i for i, a in enumerate(arrays) if isinstance(a, np.ndarray) and is_float(a.dtype)]
     for wanted in (floats, floats[:1]):
@@ -325,38 +334,54 @@ def gradients(subject: Subject, sample: Sample, dtype: str) -> Found:
 
     The vjp itself runs on the reference, here; the kernels of its ops run in the child.
     """
-    spec, backend = subject.spec, subject.contestant.kernel.backend
+    key = (subject.spec.name, subject.seed, sample.name, dtype, "gradients")
+    if key not in subject.memo:
+        subject.memo[key] = _calls_of_the_vjp(subject, sample, dtype)
+    found, forms = subject.memo[key]
+    for case in found:
+        inner = case.spec
+        kernels = inner.kernels(subject.contestant.kernel.backend)
+        index = next((i for i, k in enumerate(kernels) if k.why_not(case.plan) is None), None)
+        if index is None:
+            continue
+        contestant = Contestant(kernels[index], own=index)
+        one = Subject(inner, contestant, subject.isa, subject.child, subject.seed)
+        verdict = one.judged(case, sample)
+        if not verdict.passed:
+            verdict.why = f"in the vjp, {inner.name}: {verdict.why}"
+        yield "gradient", verdict
+    for why in forms:
+        yield "gradient's form", Verdict(0, why)
+
+
+def _calls_of_the_vjp(subject: Subject, sample: Sample, dtype: str) -> tuple[list[Case], list[str]]:
+    """The calls of ops within a vjp as cases, and what is wrong with each gradient's form."""
+    spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "gradients")
     arrays = sample.build(rng, dtype, fills.normal)
     calls: list[Any] = []
     try:
         with use_backend("reference"):
-            tensors, y = _taped(spec, arrays, sample)
+            tensors, y = taped(spec, arrays, sample)
             if not (isinstance(y, Tensor) and y.requires_grad):
-                return
+                return [], []
             upstream = rng.standard_normal(y.shape).astype(y.dtype)
             with _listening(calls):
                 y.backward(upstream)
     except UnsupportedError:
-        return
-    for inner, operands, options, _ in calls:
-        if inner.view:
-            continue
-        plan = make_plan(inner, operands, options)
-        kernels = inner.kernels(backend)
-        index = next((i for i, k in enumerate(kernels) if k.why_not(plan) is None), None)
-        if index is None:
-            continue
-        contestant = Contestant(kernels[index], own=index)
-        one = Subject(inner, contestant, subject.isa, subject.child, subject.seed)
-        verdict = one.judged(Case(inner, plan), sample)
-        if not verdict.passed:
-            verdict.why = f"in the vjp, {inner.name}: {verdict.why}"
-        yield "gradient", verdict
-    for argument, t in zip(arrays, tensors, strict=True):
-        if isinstance(t, Tensor) and t.requires_grad and t.grad is not None:
-            good = t.grad.shape == argument.shape and t.grad.dtype == argument.dtype
-            yield "gradient's form", Verdict(0, "" if good else "shape or dtype of another array")
+        return [], []
+    found = [
+        Case(inner, make_plan(inner, operands, options))
+        for inner, operands, options, _ in calls
+        if not inner.view
+    ]
+    forms = [
+        "" if t.grad.shape == argument.shape and t.grad.dtype == argument.dtype
+        else "shape or dtype of another array"
+        for argument, t in zip(arrays, tensors, strict=True)
+        if isinstance(t, Tensor) and t.requires_grad and t.grad is not None
+    ]  # fmt: skip
+    return found, forms
 
 
 def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
@@ -370,12 +395,12 @@ def differences(spec: OpSpec, sample: Sample, seed: int) -> Found:
     rng = fills.seeded(seed, spec.name, sample.name, "differences")
     arrays = sample.build(rng, "float64", fills.moderate)
     with use_backend("reference"):
-        tensors, y = _taped(spec, arrays, sample)
+        tensors, y = taped(spec, arrays, sample)
         if isinstance(y, Tensor) and np.isnan(y._array).any():  # outside the domain of log
             if not any(isinstance(a, np.ndarray) and a.size for a in arrays):
                 return
             arrays = tuple(np.abs(a) if isinstance(a, np.ndarray) else a for a in arrays)
-            tensors, y = _taped(spec, arrays, sample)
+            tensors, y = taped(spec, arrays, sample)
         if not (isinstance(y, Tensor) and y.requires_grad and y._array.size):
             return
         if y.dtype != np.float64:  # a cast to less rounds more than the difference may

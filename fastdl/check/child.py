@@ -160,6 +160,11 @@ class Child:
         self.kernels += functions
         return {"first": first, "declared": declared}
 
+    def _mutate(self, number: int) -> dict[str, Any]:
+        """Switches on one defect of the test extension (mutants/build.py), or none for 0."""
+        _native.set_mutant(number)
+        return {}
+
     def _depth(self, kernel: int, terms: int) -> dict[str, Any]:
         return {"depth": int(strangers.declared_depth(self.kernels[kernel])(terms))}
 

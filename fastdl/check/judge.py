@@ -5,12 +5,14 @@ the class the reference's is (NaN, infinity of a sign), and if |got âˆ’ exact| â
 where `exact` comes from a wider dtype and the bound from the op's spec and the kernel's
 declared depth. The reference's own error in that wider dtype is part of the bound: it is the op's
 bound again, at the wide unit roundoff and the depth of a sum term by term, which no order of
-summation exceeds (docs/checking.md). There is no rtol and no atol. `not (error <= bound)` is a
-failure, so NaN never passes for a number.
+summation exceeds; for float64's sums of products it is next to nothing (exact.py). The whole is in
+docs/checking.md. There is no rtol and no atol. `not (error <= bound)` is a failure, so NaN never
+passes for a number.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +22,8 @@ import numpy as np
 
 from ..core.dtypes import accumulator, is_float
 from ..core.shapes import is_channels_last
-from ..spec import Judged, OpSpec, Plan, accumulated, exact, exact_value
+from ..spec import Judged, OpSpec, Out, Plan, accumulated, exact, exact_value
+from .exact import MOST_ELEMENTS, Sums, exact_sums
 
 
 @dataclass
@@ -79,8 +82,19 @@ class Case:
     @cached_property
     def expected(self) -> tuple[np.ndarray, ...]:
         """The reference's results."""
+        if self.sums is not None:
+            return self.sums.high
         with np.errstate(all="ignore"):
             return tuple(map(np.asarray, self.spec.run_reference(self.wide, self.plan.options)))
+
+    @cached_property
+    def sums(self) -> Sums | None:
+        """For sums of products in float64: the results in two longdoubles each."""
+        arrays = (*self.plan.arrays, *self.plan.outputs)
+        size = sum(math.prod(a.shape) for a in arrays if isinstance(a, (np.ndarray, Out)))
+        if self.spec.bound is not accumulated or self.dtype != np.float64 or size > MOST_ELEMENTS:
+            return None
+        return exact_sums(self.spec, self.wide, self.plan.options, self.terms)
 
     @property
     def sums_integers(self) -> bool:
@@ -91,7 +105,11 @@ class Case:
     def bounds(self, depth: int, input_bits: int | None = None) -> tuple[Any, ...]:
         """How far each output element may be from the reference's."""
         if self._own_error is None:
-            self._own_error = self._bound(accumulator(self.dtype), self.terms)
+            self._own_error = (
+                self._bound(accumulator(self.dtype), self.terms)
+                if self.sums is None
+                else self.sums.error
+            )
         errors = [self._bound(self.dtype, depth), self._own_error]
         if input_bits is not None:  # each factor of a product is rounded to so many bits first
             errors.append(self._bound(self.dtype, 2, 2.0**-input_bits))
@@ -128,17 +146,21 @@ class Case:
         depth = self.terms if depth is None else depth
         equal = self.spec.bound in (exact, exact_value) or (integers and self.sums_integers)
         bounds = [0.0] * len(results) if equal else self.bounds(depth, input_bits)
+        lows = self.sums.low if self.sums else [0.0] * len(results)
         worst = Verdict(terms=self.terms, depth=depth)
-        for name, got, out, expected, bound in zip(
+        for name, got, out, expected, low, bound in zip(
             self.names,
             results,
             self.plan.outputs,
             self.expected,
+            lows,
             bounds,
             strict=True,
         ):
             why = _wrong_form(got, out, layout)
-            verdict = Verdict(np.inf, why) if why else _compare(got, expected, bound, self.spec)
+            verdict = (
+                Verdict(np.inf, why) if why else _compare(got, expected, bound, self.spec, low)
+            )
             if not verdict.passed:
                 verdict.why = f"{name}: {verdict.why}"
                 return verdict
@@ -164,7 +186,10 @@ def _wrong_form(got: Any, out: Any, layout: bool) -> str:
     return ""
 
 
-def _compare(got: np.ndarray, expected: np.ndarray, bound: Any, spec: OpSpec) -> Verdict:
+def _compare(
+    got: np.ndarray, expected: np.ndarray, bound: Any, spec: OpSpec, low: Any = 0.0
+) -> Verdict:
+    """The verdict on one output, whose exact value is expected + low."""
     if not is_float(got.dtype):
         wrong = got != expected.astype(got.dtype)
         if not wrong.any():
@@ -178,7 +203,7 @@ def _compare(got: np.ndarray, expected: np.ndarray, bound: Any, spec: OpSpec) ->
         # A value within its bound of the largest finite number may round to infinity, or not.
         edge = np.abs(expected) + bound >= np.finfo(got.dtype).max
         plain = np.isfinite(rounded) & np.isfinite(wide)
-        error = np.where(plain, np.abs(wide - expected), 0)
+        error = np.where(plain, np.abs(wide - expected - low), 0)
         ratio = np.where(error > 0, error / bound, 0)
         within = error <= bound
         same_class = (np.isnan(wide) & np.isnan(expected)) | (

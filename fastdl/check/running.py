@@ -15,7 +15,7 @@ import numpy as np
 from ..core.errors import FastdlError
 from . import aspects
 from .client import Child
-from .judge import Case, Verdict
+from .judge import Verdict
 from .shrink import Failure, shrunk
 from .tasks import Request, Task, tasks
 
@@ -153,16 +153,22 @@ def judge(
         return total
     with Child(timeout=request.timeout, emulator=request.emulator) as child:
         while True:
-            cases: dict[Any, Case] = {}
-            work = list(tasks(mine, child, cases))
+            work = list(tasks(mine, child))
             if seconds is not None:
                 work.sort(key=lambda task: task.rank)
             progress(0, None, len(work))
-            total.merge(perform(work, child, mine, deadline, progress))
+            total.merge(perform(_consumed(work), child, mine, deadline, progress))
             if not again or time.perf_counter() > deadline:
                 return total
             total.rounds += 1
             mine = replace(mine, seed=mine.seed + 1)
+
+
+def _consumed(work: list[Task]) -> Iterator[Task]:
+    """The tasks, each forgotten once it is done, and so the cases of an op that is done."""
+    work.reverse()
+    while work:
+        yield work.pop()
 
 
 def _worker(

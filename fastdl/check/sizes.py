@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,15 @@ def smaller(sample: Sample) -> Iterator[Sample]:
             if 0 < less < size:
                 arrays = _with(sample.arrays, {size: less})
                 yield replace(sample, arrays=arrays, name=f"{name}, smaller", bench=False)
+
+
+def resized(sample: Sample, wanted: Iterable[int]) -> Iterator[Sample]:
+    """Samples with one of the sizes made another wherever it occurs; not all make sense."""
+    for size in sorted(set(_sizes(sample.arrays))):
+        for new in wanted:
+            if new != size:
+                arrays = _with(sample.arrays, {size: new})
+                yield replace(sample, arrays=arrays, name=f"{sample.name}, resized", bench=False)
 
 
 def secret(spec: OpSpec, seed: int) -> Iterator[Sample]:

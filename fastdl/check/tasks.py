@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from ..core.config import known_backend
 from ..core.dtypes import FLOATS, NAMES
 from ..core.errors import ArgumentError, BackendError
@@ -27,6 +29,10 @@ Mode = Literal["quick", "normal", "full"]
 CLOCKED_RANK = 3  # a stranger is timed when it has shown that it is right for a few samples
 QUICK_FAMILIES = ["normal", "integers", "specials"]
 FORKED_RANKS = 2  # samples of a kernel that are also called in a forked process (9 ms a call)
+BENCH_FAMILIES = ["normal", "integers"]
+# Operations of one call that the reference may be asked for: in float64, for float32 kernels, NumPy
+# has BLAS; in extended precision it does one at a time.
+AFFORDABLE = {"float32": 5e8, "float64": 2e7}
 FULL_FAMILIES = ["normal", "integers", *fills.HARD]
 
 
@@ -202,8 +208,8 @@ def depth_formula(text: str) -> Callable[[int], int]:
     )
 
 
-def tasks(request: Request, child: Child, cases: dict[Any, Case]) -> Iterator[Task]:
-    """Everything a request asks, op by op."""
+def tasks(request: Request, child: Child, cases: dict[Any, Case] | None = None) -> Iterator[Task]:
+    """Everything a request asks, op by op; `cases` are shared by the kernels of an op."""
     specs = request.specs()
     backend = request.backend and known_backend(request.backend)
     if backend and not any(spec.kernels(backend) for spec in specs):
@@ -214,14 +220,15 @@ def tasks(request: Request, child: Child, cases: dict[Any, Case]) -> Iterator[Ta
         run = partial(aspects.widest, child)
         yield Task(0, specs[0].name, "any", "-", None, "-", "instruction set", run)
     for spec in specs:
+        memo: dict[Any, Any] = {} if cases is None else cases
         if not request.kernel:
             yield from _of_the_op(spec, request, child)
         for contestant in contestants(spec, request, child):
             native = contestant.kernel.backend == "native"
             isas = request.isas or child.isas if native else (None,)
             for isa in isas:
-                subject = aspects.Subject(spec, contestant, isa, child, request.seed)
-                yield from _of_a_kernel(subject, request.mode, cases)
+                subject = aspects.Subject(spec, contestant, isa, child, request.seed, memo)
+                yield from _of_a_kernel(subject, request.mode, memo)
 
 
 def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
@@ -235,6 +242,14 @@ def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
                 rank, spec.name, "reference", "-", sample, "float64", "differences",
                 partial(aspects.differences, spec, sample, request.seed),
             )  # fmt: skip
+
+
+def _affordable(spec: OpSpec, sample: Sample, dtype: str) -> bool:
+    """Can a sample of a network's size be judged in a second or so?"""
+    arrays = sample.build(np.random.default_rng(0), dtype)
+    plan = aspects.planned(spec, arrays, sample)
+    cost = spec.cost(*plan.arrays, **plan.options) if spec.cost else None
+    return cost is not None and max(cost.flops, cost.bytes) <= AFFORDABLE.get(dtype, 0)
 
 
 def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -> Iterator[Task]:
@@ -252,6 +267,14 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
         for dtype in dtypes_of(spec, contestant.kernel):
             if rank >= most:
                 return
+            if sample.bench:
+                if _affordable(spec, sample, dtype):
+                    large = partial(aspects.values, subject, sample, dtype, BENCH_FAMILIES, cases)
+                    yield Task(
+                        rank, spec.name, contestant.label, subject.isa or "-", sample, dtype,
+                        "values", large,
+                    )  # fmt: skip
+                continue
             own = families if dtype in FLOATS else ["normal"]
             asked: list[tuple[str, Callable[[], aspects.Found]]] = [
                 ("values", partial(aspects.values, subject, sample, dtype, own, cases)),
@@ -272,7 +295,7 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
                 asked.append(("changes", partial(aspects.changes, subject, sample, dtype)))
             if spec.vjp is not None and dtype in FLOATS and contestant.ours:
                 asked.append(("gradients", partial(aspects.gradients, subject, sample, dtype)))
-            if mode == "full" and dtype in FLOATS and not sample.bench:
+            if mode == "full" and dtype in FLOATS:
                 asked.append(("lanes", partial(aspects.lanes, subject, sample, dtype)))
             for aspect, run in asked:
                 yield Task(

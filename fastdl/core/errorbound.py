@@ -63,8 +63,12 @@ class Bounded:
         if isinstance(other, np.ndarray) and other.ndim:
             return self.exactly(other)
         value = self.value.dtype.type(other)
-        exact = math.frexp(other)[0] / self.unit % 1 == 0
-        return replace(self, value=value, error=value * 0 if exact else np.abs(value) * self.unit)
+        error = value * 0 if self._holds(other) else np.abs(value) * self.unit
+        return replace(self, value=value, error=error)
+
+    def _holds(self, constant: float) -> bool:
+        """Is a constant a number of the kernel's dtype?"""
+        return math.frexp(constant)[0] / self.unit % 1 == 0
 
     def exactly(self, value: np.ndarray) -> Bounded:
         """A number that the kernel knows without error."""
@@ -238,12 +242,26 @@ class Bounded:
         return self._function(function(self.value), steepest * self.error)
 
     def power(self, p: float) -> Bounded:
-        """x^p of x ≥ 0: an error moves it no further than the power of either end."""
+        """x^p of x ≥ 0."""
+        return self._raised(self.value.dtype.type(p), self._holds(p))
+
+    def root(self, p: float) -> Bounded:
+        """x^(1/p) of x ≥ 0."""
+        return self._raised(1 / self.value.dtype.type(p), abs(math.frexp(p)[0]) == 0.5)
+
+    def _raised(self, p: Any, exact: bool) -> Bounded:
+        """x^p: an error of x moves it no further than the power of either end, and one of p, which
+        is u·|p| at most where the kernel has to round it, by x^p·(e^(u·|p·ln x|) − 1)."""
         value = np.power(self.value, p)
         above = np.power(self.value + self.error, p) - value
         below = value - np.power(np.maximum(self.value - self.error, 0), p)
-        carried = np.maximum(np.abs(above), np.abs(below))
-        return self._function(value, np.where(self.error > 0, carried, 0))
+        carried = np.where(self.error > 0, np.maximum(np.abs(above), np.abs(below)), 0)
+        if not exact:
+            ends = np.maximum(self.value - self.error, self.tiny), self.value + self.error
+            largest = np.maximum(*(np.abs(np.log(end)) for end in ends))
+            spread = (value + carried) * np.expm1(self.unit * abs(p) * largest)
+            carried = carried + np.where(value + carried > 0, spread, 0)
+        return self._function(value, carried)
 
     def __abs__(self) -> Bounded:
         return replace(self, value=np.abs(self.value))

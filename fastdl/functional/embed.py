@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtypes import INTEGERS, int64, name_of
-from ..core.errors import ArgumentError, DTypeError, IndexRangeError, UnsupportedError
-from ..core.shapes import as_float, as_int
+from ..core.errors import UnsupportedError
+from ..core.shapes import as_float
 from ..ops import embed as ops
 from ..tensor import Tensor
-from ._face import shape_of
 
 __all__ = ["embedding", "one_hot"]
 
@@ -65,17 +63,4 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     Without `num_classes` it is the largest class plus 1. Raises IndexRangeError for a class out of
     range. As torch.nn.functional.one_hot.
     """
-    shape_of("one_hot", input)
-    index = input._array if isinstance(input, Tensor) else input
-    if name_of(index.dtype) not in INTEGERS:
-        raise DTypeError(f"one_hot: input has dtype {index.dtype}, want integers")
-    classes = as_int("one_hot", "num_classes", num_classes)
-    if classes == -1:
-        if not index.size:
-            raise ArgumentError("one_hot: num_classes: want it given for an empty input")
-        classes = int(index.max()) + 1
-    if index.size and not (index.min() >= 0 and index.max() < classes):
-        raise IndexRangeError(f"one_hot: input: want classes 0 to {classes - 1}")
-    y = np.zeros((*index.shape, classes), int64)
-    np.put_along_axis(y, index[..., None].astype(int64), 1, -1)
-    return Tensor._wrap(y) if isinstance(input, Tensor) else y
+    return ops.one_hot(input, num_classes=num_classes)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import ArgumentError, ShapeError
-from ..core.shapes import as_float, as_int, normalize_dim
+from ..core.shapes import broadcast, normalize_dims
 from ..ops import norm as rows
 from ..ops import norm_batch as ops
-from ..ops.elementwise import add, div, mul
-from ..ops.elementwise_math import maximum, pow, sqrt
-from ..ops.pool import avg_pool2d
-from ..ops.reduce import amax, sum
-from ..ops.shape import cat, reshape
-from ..spec import OPS
+from ..ops import norm_instance as instances
+from ..ops import norm_length as lengths
+from ..ops import norm_response as responses
+from ..ops.elementwise import mul
+from ..ops.shape import expand, permute, reshape
 from ..tensor import Tensor
 from ._face import shape_of
 
@@ -24,8 +21,6 @@ __all__ = [
     "batch_norm", "cosine_similarity", "group_norm", "instance_norm", "layer_norm",
     "local_response_norm", "normalize", "rms_norm",
 ]  # fmt: skip
-
-_abs = OPS["abs"]
 
 
 def layer_norm(
@@ -145,7 +140,7 @@ def instance_norm(
                 (running_var, variance, places / (places - 1)),
             ):
                 _move(running, moment.reshape(shape[:2]).mean(0), momentum, factor)
-    return ops.group_norm(input, weight, bias, num_groups=max(shape[1], 1), eps=eps)
+    return instances.instance_norm(input, weight, bias, eps=eps)
 
 
 def local_response_norm(
@@ -156,56 +151,38 @@ def local_response_norm(
     input is [N, C, ...] with at least 3 dims; channels beyond the ends count as 0. As
     torch.nn.functional.local_response_norm (Krizhevsky et al., 2012).
     """
-    name = "local_response_norm"
-    shape, window = shape_of(name, input), as_int(name, "size", size)
-    if len(shape) < 3:
-        raise ShapeError(f"{name}: input has shape {shape}, want at least 3 dims [N, C, ...]")
-    if window < 1:
-        raise ArgumentError(f"{name}: size: got {size}, want at least 1")
-    alpha, beta, k = (as_float(name, label, value)
-                      for label, value in (("alpha", alpha), ("beta", beta), ("k", k)))  # fmt: skip
-    if not math.prod(shape):
-        return mul(input, 1.0)
-    flat = reshape(input, shape=(shape[0], 1, shape[1], math.prod(shape[2:])))
-    before, after = (
-        np.zeros((shape[0], 1, n, flat.shape[3]), flat.dtype)
-        for n in (window // 2, (window - 1) // 2)
-    )
-    padded = cat(before, mul(flat, flat), after, dim=2)
-    mean = avg_pool2d(padded, kernel_size=(window, 1), stride=(1, 1))
-    return reshape(div(flat, pow(add(mul(mean, alpha), k), beta)), shape=shape)
+    return responses.local_response_norm(input, size=size, alpha=alpha, beta=beta, k=k)
 
 
 def normalize(
     input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, *, out: Any = None
 ) -> Any:
-    """input / max(‖input‖_p, eps) along dim.
+    """input / max(‖input‖_p, eps) along dim, or along several as one.
 
     Raises IndexRangeError for a dim out of range. As torch.nn.functional.normalize.
     """
-    power, least = as_float("normalize", "p", p), as_float("normalize", "eps", eps)
-    return div(input, _norm(input, power, dim, least), out=out)
-
-
-def _norm(x: Any, p: float, dim: Any, least: float) -> Any:
-    """max(‖x‖_p, least): taken before the root, which has no slope at 0."""
-    if p == math.inf:
-        return maximum(amax(_abs(x), dim=dim, keepdim=True), least)
-    if p == 1:
-        return maximum(sum(_abs(x), dim=dim, keepdim=True), least)
-    if p == 2:
-        return sqrt(maximum(sum(mul(x, x), dim=dim, keepdim=True), least * least))
-    return pow(maximum(sum(pow(_abs(x), p), dim=dim, keepdim=True), least**p), 1 / p)
+    if isinstance(dim, (tuple, list)) and len(dim) == 1:
+        dim = dim[0]
+    if not isinstance(dim, (tuple, list)):
+        return lengths.normalize(input, p=p, dim=dim, eps=eps, out=out)
+    shape = shape_of("normalize", input)
+    dims = normalize_dims("normalize", dim, len(shape))
+    order = (*(d for d in range(len(shape)) if d not in dims), *dims)
+    moved = permute(input, dims=order)
+    rows = reshape(moved, shape=(*moved.shape[: len(shape) - len(dims)], -1))
+    y = reshape(lengths.normalize(rows, p=p, dim=-1, eps=eps), shape=moved.shape)
+    y = permute(y, dims=tuple(map(order.index, range(len(shape)))))
+    return y if out is None else mul(y, 1.0, out=out)
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """Σ x1·x2 / (max(‖x1‖, eps)·max(‖x2‖, eps)) along dim, x1 and x2 broadcast.
 
-    Raises IndexRangeError for a dim out of range. As torch.nn.functional.cosine_similarity.
+    A length below eps is taken for a constant, by the gradient too (torch's gives it its slope).
+    Raises ShapeError for shapes that do not broadcast, IndexRangeError for a dim out of range. As
+    torch.nn.functional.cosine_similarity.
     """
-    least = as_float("cosine_similarity", "eps", eps)
-    lengths = mul(_norm(x1, 2, dim, least), _norm(x2, 2, dim, least))
-    dots = sum(mul(x1, x2), dim=dim, keepdim=True)
-    quotient = div(dots, lengths)
-    d = normalize_dim("cosine_similarity", dim, len(quotient.shape))
-    return reshape(quotient, shape=(*quotient.shape[:d], *quotient.shape[d + 1 :]))
+    name = "cosine_similarity"
+    shape = broadcast(name, shape_of(name, x1), shape_of(name, x2))
+    a, b = (x if x.shape == shape else expand(x, shape=shape) for x in (x1, x2))
+    return lengths.cosine_similarity(a, b, dim=dim, eps=eps)

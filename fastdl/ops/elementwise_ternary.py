@@ -117,7 +117,6 @@ clamp = op(
     dtypes=NUMERIC[1:],
     scalars=True,
     elementwise=True,
-    smooth=False,
 )
 
 

@@ -1,4 +1,4 @@
-"""embedding: rows of a table picked by index."""
+"""embedding: rows of a table picked by index; one_hot: those of a unit matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..backends.reference import embed as reference
 from ..core import checks
 from ..core.dtypes import INTEGERS, int64, is_float, name_of
-from ..core.errors import DTypeError, IndexRangeError, ShapeError
+from ..core.errors import ArgumentError, DTypeError, IndexRangeError, ShapeError
 from ..core.shapes import as_bool, as_int
 from ..spec import BadInput, Cost, Ints, Judged, OpSpec, Out, Plan, Sample, gamma, op
 from .elementwise import mul
@@ -184,3 +184,67 @@ embedding_backward: OpSpec = op(
         BadInput("floats", lambda: ((_f32(2, 4), _f32(2)), {"num_embeddings": 5}), DTypeError),
     ),
 )  # fmt: skip
+
+
+# --- one_hot -----------------------------------------------------------------------------------
+
+
+def _one_hot_shape(index: Any, num_classes: Any = -1) -> Plan:
+    """Without num_classes, there is one more than the largest index."""
+    name = "one_hot"
+    if name_of(index.dtype) not in INTEGERS:
+        raise DTypeError(f"{name}: index has dtype {index.dtype}, want integers")
+    classes = as_int(name, "num_classes", num_classes)
+    if classes == -1 and not index.size:
+        raise ArgumentError(f"{name}: num_classes: want it given for an empty index")
+    if classes == -1:
+        classes = int(index.max()) + 1
+    elif classes < 1:
+        raise ArgumentError(f"{name}: num_classes: got {num_classes}, want −1 or at least 1")
+    index = promoted(name, index, int64)
+    if index.size and not (index.min() >= 0 and index.max() < classes):
+        wrong = index[(index < 0) | (index >= classes)][0]
+        raise IndexRangeError(f"{name}: index: got {wrong}, want 0 to {classes - 1}")
+    return Plan((Out((*index.shape, classes), int64),), (index,), {"num_classes": classes})
+
+
+def _one_hot_samples() -> tuple[Sample, ...]:
+    cases = (
+        ("scalar", (), 3), ("one class", (5,), 1), ("digits", (33,), 10), ("rows", (3, 5), 17),
+        ("many classes", (2, 2), 1030), ("many", (3, 4000), 7), ("none", (0, 2), 4),
+    )  # fmt: skip
+    return (
+        *(Sample(name, (Ints(shape, 0, classes),), {"num_classes": classes})
+          for name, shape, classes in cases),
+        *(Sample(f"classes of {dtype}", (Ints((9,), 0, 5, dtype),), {})
+          for dtype in ("int64", "int32", "uint8")),
+        Sample("batch of digits", (Ints((256,), 0, 10),), {"num_classes": 10}, bench=True),
+        Sample("tokens", (Ints((64, 128), 0, 96),), {"num_classes": 96}, bench=True),
+    )  # fmt: skip
+
+
+def _bad_index(name: str, error: type[Exception], index: Any, **options: Any) -> BadInput:
+    return BadInput(name, lambda: ((index,), options), error)
+
+
+one_hot = op(
+    name="one_hot",
+    family="embed",
+    signature="index[...]; num_classes -> y[...,C]",
+    shape=_one_hot_shape,
+    reference=reference.one_hot,
+    cost=lambda index, num_classes: Cost(0, index.nbytes * (1 + num_classes)),
+    dtypes=("int64",),
+    samples=_one_hot_samples(),
+    bad_inputs=(
+        _bad_index("floats", DTypeError, _f32(3), num_classes=3),
+        _bad_index("bools", DTypeError, np.zeros(3, bool), num_classes=3),
+        _bad_index("not an array", DTypeError, [0, 1], num_classes=3),
+        _bad_index("too large", IndexRangeError, np.arange(4), num_classes=3),
+        _bad_index("negative", IndexRangeError, np.array([0, -1]), num_classes=3),
+        _bad_index("negative, no number", IndexRangeError, np.array([2, -1])),
+        _bad_index("empty, no number", ArgumentError, np.zeros(0, int)),
+        _bad_index("no classes", ArgumentError, np.zeros(2, int), num_classes=0),
+        _bad_index("number", DTypeError, np.zeros(2, int), num_classes=2.0),
+    ),
+)

@@ -88,8 +88,10 @@ def _cost(*arrays: Any, **options: Any) -> Cost:
     return Cost((8 + 8 * both) * arrays[0].size, (2 + both) * arrays[0].nbytes)
 
 
-def _group_bound(formula: Any, arrays: int) -> Any:
-    def bounded_formula(*given: Any, num_groups: int, eps: float) -> Any:
+def group_formula(formula: Any, arrays: int) -> Any:
+    """A formula for rows, for the groups of the first `arrays` operands."""
+
+    def of_groups(*given: Any, num_groups: int, eps: float) -> Any:
         shape = given[0].value.shape
         parts = reference.grouped(given[0].value, num_groups, shape[1] // num_groups).shape
         result = formula(*(a.reshape(*parts) for a in given[:arrays]), *given[arrays:], eps)
@@ -98,7 +100,7 @@ def _group_bound(formula: Any, arrays: int) -> Any:
             return first.reshape(*shape), *(r.reshape(-1) for r in rest)
         return result.reshape(*shape)
 
-    return bounded(bounded_formula)
+    return of_groups
 
 
 _GROUP_SHAPES = (
@@ -155,7 +157,7 @@ group_norm = op(
     saves={"x": (0, 1), "weight": (0,)},
     cost=_cost,
     terms=_group_terms,
-    bound=_group_bound(lambda x, w, b, eps: _rows_bounded(x, w, b, eps, True), 1),
+    bound=bounded(group_formula(lambda x, w, b, eps: _rows_bounded(x, w, b, eps, True), 1)),
     samples=_group_samples(1, 2),
     bad_inputs=_group_bad(1),
 )
@@ -168,7 +170,9 @@ group_norm_backward: OpSpec = op(
     reference=reference.group_norm_backward,
     cost=_cost,
     terms=_group_terms,
-    bound=_group_bound(lambda g, x, w, eps: _rows_backward_bounded(g, x, w, eps, True), 2),
+    bound=bounded(
+        group_formula(lambda g, x, w, eps: _rows_backward_bounded(g, x, w, eps, True), 2)
+    ),
     samples=_group_samples(2, 1),
     bad_inputs=_group_bad(2),
 )

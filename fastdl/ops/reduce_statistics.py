@@ -221,7 +221,7 @@ def _norm_bounded(x: Any, p: float, dim: Dims, keepdim: bool) -> Any:
         return abs(x).sum(dim, keepdims=keepdim).in_range()
     if p == 2:
         return (x * x).in_range().sum(dim, keepdims=keepdim).in_range().sqrt()
-    return abs(x).power(p).in_range().sum(dim, keepdims=keepdim).in_range().power(1 / p)
+    return abs(x).power(p).in_range().sum(dim, keepdims=keepdim).in_range().root(p)
 
 
 def _norm_vjp(saved: Any, g: Any) -> tuple[Any, ...]:

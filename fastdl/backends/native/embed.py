@@ -1,4 +1,4 @@
-"""embedding and its gradient: csrc/embed.cpp, kernels/cpu/embed.inc."""
+"""embedding, its gradient, and one_hot: csrc/embed.cpp, kernels/cpu/embed.inc."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def embedding_backward(
     return _native.embedding_backward(
         g, index, num_embeddings, padding_idx, scale_grad_by_freq, out
     )
+
+
+@kernel("one_hot", backend="native", dtypes=("int64",), out=True, direct=True)
+def one_hot(index: Any, *more: Any, num_classes: Any = -1, out: Any = None, **unknown: Any) -> Any:
+    """Of int64, where the number of classes is given."""
+    return NotImplemented if more or unknown else _native.one_hot(index, num_classes, out)

@@ -64,6 +64,19 @@ def group_norm_backward(g: Any, x: Any, weight: Any, *, num_groups: int, eps: fl
     return _native.norm_rows_backward(g, x, weight, width, num_groups, inner, eps, True, None)
 
 
+@kernel("instance_norm", backend="native", out=True)
+def instance_norm(x: Any, weight: Any, bias: Any, *, eps: float, out: Any = None) -> Any:
+    """Every channel a group."""
+    return _native.norm_rows(x, weight, bias, 1, x.shape[1], math.prod(x.shape[2:]), eps, True, out)
+
+
+@kernel("instance_norm_backward", backend="native")
+def instance_norm_backward(g: Any, x: Any, weight: Any, *, eps: float) -> Any:
+    """The gradients of x, weight and bias."""
+    inner = math.prod(x.shape[2:])
+    return _native.norm_rows_backward(g, x, weight, 1, x.shape[1], inner, eps, True, None)
+
+
 @kernel("batch_norm", backend="native")
 def batch_norm(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
     """(y, mean, variance, rstd)."""

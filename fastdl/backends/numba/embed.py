@@ -54,3 +54,19 @@ def embedding_backward(
         dw /= np.maximum(np.bincount(flat, minlength=num_embeddings), 1)[:, None]
     with np.errstate(all="ignore"):
         return dw.astype(g.dtype)
+
+
+@jit
+def _one_hot(first, last, index, y):
+    for i in range(first, last):
+        for j in range(y.shape[1]):
+            y[i, j] = index[i] == j
+
+
+@kernel("one_hot", backend="numba", dtypes=("int64",))
+def one_hot(index: np.ndarray, *, num_classes: int) -> np.ndarray:
+    """Row by row."""
+    y = empty((*index.shape, num_classes), index.dtype)
+    split(_one_hot, index.size, float(y.size), np.ascontiguousarray(index).reshape(-1),
+          y.reshape(index.size, num_classes))  # fmt: skip
+    return y

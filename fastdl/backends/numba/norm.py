@@ -190,6 +190,18 @@ def group_norm_backward(
     return _backward(g, x, weight, *sizes, eps, True)
 
 
+@kernel("instance_norm", backend="numba")
+def instance_norm(x: Any, weight: Any, bias: Any, *, eps: float) -> np.ndarray:
+    """Every channel a group."""
+    return _forward(x, weight, bias, x.shape[1], 1, math.prod(x.shape[2:]), eps, True)
+
+
+@kernel("instance_norm_backward", backend="numba")
+def instance_norm_backward(g: Any, x: Any, weight: Any, *, eps: float) -> tuple[np.ndarray, ...]:
+    """The gradients of x, weight and bias."""
+    return _backward(g, x, weight, x.shape[1], 1, math.prod(x.shape[2:]), eps, True)
+
+
 # --- over a batch ------------------------------------------------------------------------------
 
 

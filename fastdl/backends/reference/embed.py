@@ -23,3 +23,8 @@ def embedding_backward(
     if padding_idx >= 0:
         dw[padding_idx] = 0
     return dw
+
+
+def one_hot(index: Any, *, num_classes: int) -> Any:
+    """1 at [..., index[...]], 0 elsewhere: int64 [..., num_classes]."""
+    return (index[..., None] == np.arange(num_classes)).astype(np.int64)

@@ -106,6 +106,18 @@ def group_norm_backward(
     return dx.reshape(x.shape), dw.reshape(-1), db.reshape(-1)
 
 
+def instance_norm(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
+    """Over all places, for each channel of each sample: groups of one channel."""
+    return group_norm(x, weight, bias, num_groups=x.shape[1], eps=eps) if x.size else x.copy()
+
+
+def instance_norm_backward(g: Any, x: Any, weight: Any, *, eps: float) -> tuple[Any, Any, Any]:
+    """The formula of layer_norm_backward."""
+    if not x.size:
+        return x.copy(), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+    return group_norm_backward(g, x, weight, num_groups=x.shape[1], eps=eps)
+
+
 # --- over a batch ------------------------------------------------------------------------------
 
 

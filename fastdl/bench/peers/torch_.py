@@ -70,7 +70,7 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
     functional, aten = torch.nn.functional, torch.ops.aten
     if op in ELEMENTWISE:
         return getattr(torch, op)
-    if op in ACTIVATIONS:
+    if op in ACTIVATIONS or op == "glu":
         return lambda x: getattr(functional, op)(x, **o)
     if op.removesuffix("_backward") in PLAIN_GRADIENTS:
         return getattr(aten, op)
@@ -154,9 +154,15 @@ def _norm_function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any]
         "rms_norm": lambda x, w=None: functional.rms_norm(x, shape, w, eps),
         "group_norm": lambda x, w=None, b=None: functional.group_norm(x, groups, w, b, eps),
         "group_norm_backward": group_backward,
+        "instance_norm": lambda x, w=None, b=None: functional.instance_norm(
+            x, None, None, w, b, eps=eps
+        ),
         "batch_norm": lambda x, w=None, b=None: functional.batch_norm(x, None, None, w, b, True),
         "batch_norm_eval": lambda x, m, v, w=None, b=None: functional.batch_norm(x, m, v, w, b),
         "batch_norm_backward": batch_backward,
+        "normalize": lambda x: functional.normalize(x, **o),
+        "cosine_similarity": lambda a, b: functional.cosine_similarity(a, b, **o),
+        "local_response_norm": lambda x: functional.local_response_norm(x, **o),
     }
     return found.get(op)
 
