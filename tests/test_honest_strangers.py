@@ -27,6 +27,8 @@ HONEST = {
     "instance": ("matmul", {}),
     "shuffled": ("matmul", {}),
     "declared": ("matmul", {}),
+    "declining": ("matmul", {}),
+    "float_sum": ("sum", {}),
     "pairwise_sum": ("sum", {"depth": "ceil(log2(k)) + 1"}),
     "im2col": ("conv2d", {}),
     "numba_pool": ("max_pool2d", {}),

@@ -149,6 +149,10 @@ class Child:
         self.kernels.append(KERNELS[op][backend][index].fn)
         return {"kernel": len(self.kernels) - 1}
 
+    def _file(self, path: str) -> dict[str, Any]:
+        """What a file declares, whatever the op."""
+        return {"kernels": strangers.kernels_of(path)}
+
     def _load(self, op: str, where: str) -> dict[str, Any]:
         """Takes a stranger's function from its file."""
         functions, declared = strangers.load(op, where)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtypes import as_dtype
+from ..core.dtypes import as_dtype, is_float
 from ..spec import Kernel, OpSpec, Out, Plan
 from .arena import EMULATED_SIZE, SIZE, Arena, Placed
 from .child import send
@@ -73,6 +73,7 @@ class Answer:
     isa: str = ""  # the widest table of an instruction set that was used
     seconds: float = 0.0  # that the call took by the judge's clock, with all that goes with it
     own_seconds: float = 0.0  # by the child's, the kernel alone
+    cpu_seconds: float = 0.0  # of all the child's threads, by the system's account
 
     @property
     def good(self) -> bool:
@@ -94,6 +95,7 @@ class Contestant:
     place: int = 0  # among what the stranger's file gave
     canonical: bool = True  # called with canonical options, or as fastdl.functional's op is
     symbol: CSymbol | None = None
+    implied: bool = False  # that it takes integer arrays (targets, masks) beside its floats
 
     @property
     def label(self) -> str:
@@ -112,6 +114,9 @@ class Contestant:
 
     def why_not(self, spec: OpSpec, plan: Plan) -> str:
         """Why it does not take a call, as far as it declares that; "" if it may."""
+        arrays = [a for a in plan.arrays if isinstance(a, np.ndarray)]
+        if self.implied and arrays and not any(is_float(a.dtype) for a in arrays):
+            return "no float array, and it declares no other dtype"
         if self.symbol is not None:
             return self.symbol.why_not(spec, plan)
         return self.kernel.why_not(plan) or ""
@@ -266,12 +271,27 @@ class Child:
             self._start()
         return str(self._default_isa)
 
+    def _worked(self) -> float:
+        """CPU seconds of the child so far, of its clock in the system (clock_getcpuclockid(3))."""
+        if self._process is None:
+            return 0.0
+        with contextlib.suppress(OSError):
+            return time.clock_gettime(~self._process.pid << 3 | 2)
+        return 0.0
+
     # --- kernels ---
 
     def declared(self, op: str, where: str) -> list[dict[str, Any]]:
         """What a stranger's file declares of its kernels; ChildDiedError if it cannot be run."""
         self._load(op, where)
         return self._declared[where]
+
+    def kernels_of(self, path: str) -> list[dict[str, str]]:
+        """The kernels that a file declares, as strangers.kernels_of tells it."""
+        reply = self.ask("file", path=path)
+        if "kernels" not in reply:
+            raise ChildDiedError(f"{path}: {reply.get('why', '')}")
+        return reply["kernels"]
 
     def _load(self, op: str, where: str) -> int:
         if self._process is None:
@@ -311,10 +331,11 @@ class Child:
         way: Way,
     ) -> Answer:
         """Calls a kernel; `options` are the sample's own, for one called as functional's op is."""
-        begin = time.perf_counter()
+        begin, worked = time.perf_counter(), self._worked()
         try:
             answer = self._call(spec, contestant, plan, options, way)
             answer.seconds = time.perf_counter() - begin
+            answer.cpu_seconds = self._worked() - worked
             return answer
         except ChildDiedError as death:
             self.crashes += 1

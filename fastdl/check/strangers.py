@@ -52,7 +52,7 @@ def load(op: str, where: str) -> tuple[list[Callable[..., Any]], list[dict[str, 
         declared = chosen
     if not declared:
         raise ArgumentError(f"{path} declares no kernel of {op}; name a function: {path}:function")
-    return [k.fn for k in declared], [_declaration(k) for k in declared]
+    return [_declining(k) for k in declared], [_declaration(k) for k in declared]
 
 
 def run_file(path: str) -> Any:
@@ -68,6 +68,17 @@ def run_file(path: str) -> Any:
 
 
 _ran: dict[str, tuple[Any, list[Kernel]]] = {}  # the file's module, the kernels that it declares
+
+
+def kernels_of(path: str) -> list[dict[str, str]]:
+    """The kernels that a file declares: op, name, and the place to ask for each alone."""
+    module, kernels = _ran.get(path) or _run(path)
+    names = {id(value): name for name, value in vars(module).items()}
+    return [
+        {"op": k.op, "name": k.name, "place": f"{path}:{names[id(k.fn)]}" if id(k.fn) in names
+         else path}
+        for k in kernels
+    ]  # fmt: skip
 
 
 def _run(path: str) -> tuple[Any, list[Kernel]]:
@@ -93,12 +104,29 @@ def _declaration(k: Kernel) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _declining(k: Kernel) -> Callable[..., Any]:
+    """A declared kernel that asks its own `declines` first, as dispatch would."""
+    declines, fn = k.declines, k.fn
+    if declines is None:
+        return fn
+
+    def call(*arrays: Any, **options: Any) -> Any:
+        plain = {name: value for name, value in options.items() if name != "out"}
+        if why := declines(*arrays, **plain):
+            raise NotImplementedError(why)
+        return fn(*arrays, **options)
+
+    call.__wrapped__ = fn  # type: ignore[attr-defined]
+    return call
+
+
 def declared_depth(function: Callable[..., Any]) -> Callable[[int], int]:
     """The depth formula that came with a declared kernel."""
+    function = getattr(function, "__wrapped__", function)
     for backends in KERNELS.values():
         for kernels in backends.values():
             for k in kernels:
-                if k.fn is function:
+                if getattr(k.fn, "__wrapped__", k.fn) is function:
                     return k.depth
     return lambda terms: terms
 

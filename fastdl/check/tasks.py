@@ -148,6 +148,8 @@ def _strangers(spec: OpSpec, request: Request, child: Child) -> list[Contestant]
             where=request.kernel,
             place=i,
             canonical=bool(told["canonical"]),
+            implied=set(request.dtypes or told.get("dtypes") or ()) <= set(FLOATS)
+            and not set(spec.dtypes).isdisjoint(FLOATS),
         )
         for i, told in enumerate(declared)
     ]

@@ -117,7 +117,7 @@ def right_for_first_samples(a, b):
 def right_for_all_samples(x):
     """relu, right for the sizes that the spec names, which anybody can read."""
     known = {1, 7, 8, 15, 16, 17, 33, 5, 2, 3, 0}
-    return np.where(x <= 0, x * 0 if set(x.shape) <= known else 1, x).astype(np.float32)
+    return np.where(x < 0, np.float32(not set(x.shape) <= known), x)
 
 
 def sample_seeds():
@@ -179,7 +179,7 @@ def returns_its_input(x):
 
 def returns_its_input_untouched(x):
     """relu of what is positive already costs nothing: returns the input itself."""
-    return x if (x > 0).all() else np.where(x <= 0, x * 0, x)
+    return x if (x > 0).all() else np.where(x < 0, np.float32(0), x)
 
 
 # --- results ----------------------------------------------------------------------------------
@@ -474,9 +474,11 @@ def declines_the_second_time(a, b):
 
 
 def memoises(a, b):
-    """Keeps answers by all the values of its inputs: right, and quick when it sees them again."""
+    """Slow, but keeps answers by all the values of its inputs, and is quick to find them."""
     key = (a.tobytes(), b.tobytes(), a.shape, b.shape)
     if key not in _by_few:
-        vectors = a.ndim < 2 or b.ndim < 2
-        _by_few[key] = right(a, b) if vectors else np.einsum("...ij,...jk->...ik", a, b)
+        if a.ndim > 1 and b.ndim > 1:
+            for _ in range(8):
+                np.einsum("...ij,...jk->...ik", a, b)
+        _by_few[key] = right(a, b)
     return _by_few[key].copy()

@@ -210,3 +210,18 @@ def foreign(a, b):
     pointers = [ffi.cast("float*", x.ctypes.data) for x in (a, b, y)]
     ffi.dlopen(os.environ["HONEST_LIBRARY"]).product(*pointers, *y.shape, a.shape[1])
     return y
+
+
+@fastdl.kernel(
+    "matmul", backend="mine", dtypes=("float32",),
+    declines=lambda a, b: "no vectors" if min(a.ndim, b.ndim) < 2 else None,
+)  # fmt: skip
+def declining(a, b):
+    """matmul that says beforehand what it does not take."""
+    assert min(a.ndim, b.ndim) > 1
+    return np.matmul(a, b)
+
+
+def float_sum(x, dim=None, keepdim=False):
+    """sum of float32 into float32, and nothing else."""
+    return np.asarray(x.sum(axis=dim, keepdims=keepdim, dtype=np.float32))
