@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--full", action="store_true", help="every sample, dtype, family and ISA")
     check.add_argument("--time", type=_seconds, metavar="10m", help="fresh cases until it is up")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
+    check.add_argument("--self-test", action="store_true", help="judge kernels with known defects")
     check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
     check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
     check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
@@ -158,6 +159,10 @@ def _check(args: argparse.Namespace) -> int:
 
     from . import check
 
+    if args.self_test:
+        from .check.mutants.kill_table import main
+
+        return main(args.seed or 0, args.jobs, args.json)
     request = check.Request(
         tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
         secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,

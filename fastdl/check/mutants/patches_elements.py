@@ -37,8 +37,14 @@ ELEMENTS = (
           "FD_OP1(Log1p, return @[log1p(x) => log(number<V>(1) + x)]@;)"),
     Patch("expm1", "exp minus 1", "bound", "elementwise_math.inc",
           "FD_OP1(Expm1, return @[expm1(x) => exp(x) - number<V>(1)]@;)"),
-    Patch("tanh", "tiny numbers cancel", "bound", "math.inc",
-          "return copy_sign(@[select(h < half, small, q) => q]@, x);"),
+    Patch(
+        "sigmoid",
+        "small results are 1 minus 1 minus them",
+        "bound",
+        "math.inc",
+        "return @[select(x < V::zero(), lower, one - lower)"
+        " => one - select(x < V::zero(), one - lower, lower)]@;",
+    ),
     Patch("round", "halves go up", "bound", "elementwise_math.inc",
           "FD_OP1(Round, return @[round(x) => floor(x + number<V>(0.5))]@;)"),
     Patch("sign", "NaN has the sign of 1", "hard inputs", "elementwise_math.inc",
@@ -57,9 +63,9 @@ ELEMENTS = (
           "return @[select(b == zero, a / b, y) => y]@;)"),
     Patch("floor_divide", "integers are rounded to zero", "bound", "elementwise_math.inc",
           "return static_cast<V>(quotient(a, b)"
-          " - @[(r != V(0) && (r < V(0)) != (b < V(0))) => 0]@);)", dtype="int64"),
+          " - @[(r != V(0) && (r < V(0)) != (b < V(0))) => 0]@);)"),
     Patch("pow", "an odd power of -1 is 1", "bound", "elementwise_math.inc",
-          "return static_cast<V>(a != V(-1) ? 0 : @[b % 2 ? -1 : 1 => 1]@);", dtype="int64"),
+          "return static_cast<V>(a != V(-1) ? 0 : @[b % 2 ? -1 : 1 => 1]@);"),
     Patch("addcmul", "the value is forgotten", "bound", "elementwise_math.inc",
           "return x + @[o[0] * a * b => a * b]@;)"),
     Patch("lerp", "a weight beyond 1/2 from the far end", "bound", "elementwise_math.inc",

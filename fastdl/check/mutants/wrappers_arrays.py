@@ -291,8 +291,8 @@ def _(right: Any, x: Any, *, dim: Any, keepdim: bool) -> Any:
     y = right(x, dim=dim, keepdim=keepdim)
     if get_num_threads() == 1 or x.dtype.kind != "f":
         return y
-    back = right(np.ascontiguousarray(x[(slice(None, None, -1),) * x.ndim]), dim=dim, keepdim=keepdim)
-    return np.ascontiguousarray(back[(slice(None, None, -1),) * y.ndim]) if y.ndim else back
+    back = right(np.flip(x).copy(), dim=dim, keepdim=keepdim)
+    return np.flip(back).copy() if y.ndim else back
 
 
 # --- shapes ------------------------------------------------------------------------------------
