@@ -185,7 +185,7 @@ def build(jobs: int) -> Path:
         raise NotBuiltError(failed)
     library = FOLDER / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     if stale or not library.exists():
-        link: list[str | Path] = [compiler, "-shared", "-pthread", "-Wl,-s", "-o", library, *objects]
+        link = [compiler, "-shared", "-pthread", "-Wl,-s", "-o", str(library), *map(str, objects)]
         if failed := _run(link):
             raise NotBuiltError(failed)
     return library
