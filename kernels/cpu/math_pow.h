@@ -40,7 +40,8 @@ FD_INLINE VecD power(VecD x, VecD y) {
   V low;
   const V high = log_in_two(x, low), p = y * high;
   V p_low = fma(y, low, product_low(y, high, p));
-  p_low = select(abs(p) < V::set(1000), p_low, V::zero());
+  // Of a huge y the halves overflow; then p is huge too, or x is 1 and nothing is low.
+  p_low = select((abs(p) < V::set(1000)) & (abs(y) < V::set(0x1p900)), p_low, V::zero());
   const auto split = SplitExp<double>::of(max(V::set(C::lowest), min(V::set(C::highest), p)));
   const V one = V::set(1);
   return scale(one + fma(p_low, one + split.e, split.e), split.n());
