@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--time", type=_seconds, metavar="10m", help="fresh cases until it is up")
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
     check.add_argument("-x", "--exitfirst", action="store_true", help="leave a kernel that failed")
+    check.add_argument("--self-test", action="store_true", help="judge kernels with known defects")
     check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
     check.add_argument("--emulator", default="", metavar="COMMAND", help="what runs the kernels'"
                        " process, e.g. 'qemu-x86_64 -cpu Nehalem'")  # fmt: skip
@@ -166,6 +167,10 @@ def _check(args: argparse.Namespace) -> int:
 
     from . import check
 
+    if args.self_test:
+        from .check.mutants.kill_table import main
+
+        return main(args.seed or 0, args.jobs, args.json)
     request = check.Request(
         tuple(args.ops), "quick" if args.quick else "full" if args.full else "normal",
         secrets.randbits(32) if args.seed is None else args.seed, args.backend, args.kernel,

@@ -224,6 +224,15 @@ def _padded(a: np.ndarray) -> np.ndarray:
     return big[window]
 
 
+def _apart(a: np.ndarray) -> np.ndarray:
+    """Rows as they are, farther apart: the left part of a wider array."""
+    filler = np.nan if a.dtype.kind == "f" else True if a.dtype.kind == "b" else 99
+    big = np.full((*a.shape[:-1], a.shape[-1] + 5), filler, a.dtype)
+    rows = big[..., : a.shape[-1]]
+    rows[...] = a
+    return rows
+
+
 def _transposed(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a.T).T
 
@@ -232,6 +241,7 @@ _RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "reversed": _reversed,
     "every second element": _padded,
     "transposed": _transposed,
+    "rows apart": _apart,
 }
 
 

@@ -246,6 +246,9 @@ _CASES: tuple[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...]
     ("long sum", (1, 40, 5, 5), (3, 40, 5, 5), {"padding": 2}),
     ("empty batch", (0, 3, 5, 5), (4, 3, 3, 3), {}),
     ("no channels", (2, 0, 5, 5), (4, 0, 3, 3), {}),
+    ("long sum with bias", (1, 40, 5, 6), (9, 40, 3, 3), {"padding": 1}),  # several blocks of terms
+    ("many pixels", (2, 5, 43, 21), (6, 5, 3, 3), {}),  # several parts of a weight's gradient,
+    ("many groups", (2, 32, 19, 21), (32, 2, 3, 3), {"groups": 16}),  # and blocks of a part
 )
 _BENCH: tuple[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]], ...] = (
     ("digits 1", (64, 1, 28, 28), (16, 1, 3, 3), {"padding": 1}),

@@ -321,6 +321,7 @@ pow: OpSpec = _binary(
         *(s for s in BINARY_SAMPLES if s.name not in ("python scalar first", "int with float")),
         Sample("python scalar first", (3, (17,))),  # of a negative one all powers are NaN
         Sample("int with float", (Ints((4, 9), 1, 5, "int32"), (4, 9))),  # and not too steep
+        Sample("cube", ((5, 33), 3.0)),  # two products, no power
         Sample("of ints", (Ints((5, 33), -9, 10), Ints((5, 33), 0, 6))),
         Sample("to negative ints", (Ints((5, 33), -2, 3, "int32"), Ints((33,), -3, 4, "int32"))),
         Sample("of bytes", (Ints((33,), 0, 256, "uint8"), 3)),

@@ -23,6 +23,7 @@ from ..spec import (
     Out,
     Plan,
     Sample,
+    Within,
     accumulated,
     gamma,
     op,
@@ -256,6 +257,7 @@ norm = _float_reduction(
             for p in (0.0, 1.0, 3.0, 0.5, math.inf, -math.inf)
         ),
         Sample("p 1 of columns", ((33, 5),), {"dim": 0, "p": 1.0}),
+        Sample("p 1 of short rows", ((3, 7),), {"dim": 1, "p": 1.0}),
         Sample("p inf, dims", ((3, 4, 5),), {"dim": (0, 2), "p": math.inf, "keepdim": True}),
         Sample("p 1 of rows", ((256, 1024),), {"dim": 1, "p": 1.0}, bench=True),
     ),
@@ -309,6 +311,8 @@ def _scan(
         options = {"dim": d, "reverse": as_bool(name, "reverse", reverse)}
         return Plan((Out(x.shape, dtype),), (given,), options)
 
+    # Rows longer than a block of the widest registers, whose product stays a number.
+    blocks: Any = (2, 300) if name == "cumsum" else Within((2, 300), 0.9, 1.1)
     return op(
         name=name,
         family="reduce",
@@ -327,6 +331,8 @@ def _scan(
                 if s.name != "long"
             ),
             Sample("nine rows", ((9, 17),), {"dim": 1}),
+            Sample("blocks", (blocks,), {"dim": 1}),
+            Sample("blocks backwards", (blocks,), {"dim": 1, "reverse": True}),
             Sample("backwards", ((9, 17),), {"dim": 1, "reverse": True}),
             Sample("columns backwards", ((9, 17),), {"dim": 0, "reverse": True}),
             Sample("scalar array", ((),), {"dim": 0}),

@@ -250,7 +250,7 @@ def _plain(name: str) -> tuple[OpSpec, OpSpec]:
         cost=partial(_cost, name, backward_shape, slice(3, 4)),
         terms=lambda g_y, g_h, y, w_hh, *_, **__: w_hh.shape[0] + 3,
         bound=getattr(rnn_bound, f"{name}_backward"),
-        samples=rnn_samples.rnn_backward,
+        samples=getattr(rnn_samples, f"{name.removesuffix('_layer')}_backward"),
         bad_inputs=rnn_samples.rnn_backward_bad,
     )
     forward = op(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ArgumentError, DTypeError, ShapeError
-from ..spec import BadInput, Sample, Within
+from ..spec import BadInput, Folded, Sample, Within
 
 
 def _sizes(*sizes: int) -> np.ndarray:
@@ -113,7 +113,9 @@ def _backward(gates: int, cell: str) -> tuple[Sample, ...]:
         if steps > _FREE_STEPS:
             most = units**-0.5 if bench else 1
             w_hh = Within(w_hh, -most, most)
-        y = Within((*lead, units), -1, 1)
+        y: Any = Within((*lead, units), -1, 1)
+        if cell == "relu":
+            y = Folded((*lead, units), 0, 1)
         all_gates = Within((*lead, 4 * units), -1, 1)
         g_y, state, c = (*lead, width), (batch, width), (batch, units)
         arrays: tuple[Any, ...] = (g_y, state, y, w_hh, sizes)
@@ -133,7 +135,7 @@ def _backward(gates: int, cell: str) -> tuple[Sample, ...]:
 
 rnn_tanh, rnn_relu = _forward(1, "tanh"), _forward(1, "relu")
 lstm, gru = _forward(4, "lstm"), _forward(3, "gru")
-rnn_backward = _backward(1, "tanh")
+rnn_tanh_backward, rnn_relu_backward = _backward(1, "tanh"), _backward(1, "relu")
 lstm_backward, gru_backward = _backward(4, "lstm"), _backward(3, "gru")
 
 

@@ -135,11 +135,7 @@ def copy_sources() -> list[tuple[Path, list[str]]]:
     for path in sorted((ROOT / "kernels" / "cpu").glob("*.inc")):
         if path.stem in _INCLUDED:
             continue
-        one, flags = (
-            ("avx512_bf16", _BFLOAT16)
-            if path.stem == "bfloat16"
-            else (mine, _ISAS[mine])
-        )
+        one, flags = ("avx512_bf16", _BFLOAT16) if path.stem == "bfloat16" else (mine, _ISAS[mine])
         unit = FOLDER / "units" / f"{path.stem}_{one}.cpp"
         _write(unit, f'#define FD_ISA {one}\n#include "../kernels/cpu/{path.stem}.inc"\n')
         units.append((unit, flags))
@@ -189,7 +185,7 @@ def build(jobs: int) -> Path:
         raise NotBuiltError(failed)
     library = FOLDER / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     if stale or not library.exists():
-        link = [compiler, "-shared", "-pthread", "-Wl,-s", "-o", library, *objects]
+        link = [compiler, "-shared", "-pthread", "-Wl,-s", "-o", str(library), *map(str, objects)]
         if failed := _run(link):
             raise NotBuiltError(failed)
     return library

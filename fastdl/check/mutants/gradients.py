@@ -76,9 +76,7 @@ def _is_float(a: Any) -> bool:
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 
 
-def _gradients(
-    op: str, arrays: tuple[Any, ...], sample: Sample, upstream: np.ndarray
-) -> Gradients:
+def _gradients(op: str, arrays: tuple[Any, ...], sample: Sample, upstream: np.ndarray) -> Gradients:
     with use_backend("reference"), np.errstate(all="ignore"):
         try:
             tensors, y = taped(OPS[op], arrays, sample)

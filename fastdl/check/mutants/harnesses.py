@@ -31,9 +31,7 @@ class Harness:
     passes: Rule
 
 
-def small_integers(
-    rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype
-) -> np.ndarray:
+def small_integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """What benchdnn fills the operands of its sums with."""
     return rng.integers(-8, 9, shape).astype(dtype)
 

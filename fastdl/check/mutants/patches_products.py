@@ -27,7 +27,7 @@ PRODUCTS = (
           "else sum[i][NV - 1].store(end, @[last => last - 1]@);"),
     Patch("linear", "reads past the rows that it transposes", "guard pages", "matmul.inc",
           ": @[V::load(from + i * w_stride, rest) => V::load(from + i * w_stride)]@;"),
-    Patch("matmul", "a gathered panel ends one column early", "integers", "matmul.inc",
+    Patch("matmul", "a gathered panel ends one column early", "strides", "matmul.inc",
           "panels[k * width + w] = @[w < count => w < count - (count > 1)]@ ?"),
     Patch("linear", "the bias is forgotten where x has few rows", "bound", "matmul_few.h",
           "if (epilogue.column_bias) sum += @[epilogue.column_bias[j] => T(0)]@;"),
@@ -36,7 +36,8 @@ PRODUCTS = (
     Patch("matmul", "later terms of few rows replace the earlier ones", "integers", "matmul_few.h",
           "for (int i = 0; i < M; ++i) sum[i] = @[first => true]@ ? V::zero() :"),
     Patch("matmul", "batches of b are as far apart as those of a", "bound", "matmul.cpp",
-          "for (int x = 0; x < 3; ++x) offset[x] += i * @[stride[x][d] => stride[x == 1 ? 0 : x][d]]@;"),
+          "for (int x = 0; x < 3; ++x)"
+          " offset[x] += i * @[stride[x][d] => stride[x == 1 ? 0 : x][d]]@;"),
     Patch("linear", "a bias with a stride is read without it", "strides", "matmul.cpp",
           "scratch.as<T>()[j] = bias->ptr<T>()[j * @[bias_stride => 1]@];"),
     # --- conv ---
@@ -79,7 +80,8 @@ PRODUCTS = (
     Patch("conv_transpose2d", "the bias is forgotten", "bound", "conv.cpp",
           "input_grad<float>(xa, wa, @[biased ? &ba : nullptr => nullptr]@, ya, o);"),
     Patch("conv_transpose2d", "output_padding is added on both sides", "bound", "conv.cpp",
-          "shape[2 + i] = steps - o.before[i] - o.after[i] + reach + @[more[i] => 2 * more[i]]@ + 1;"),
+          "shape[2 + i] = steps - o.before[i] - o.after[i] + reach"
+          " + @[more[i] => 2 * more[i]]@ + 1;"),
     Patch("conv2d_weight_grad", "a row below the image is read", "bound", "conv_grad.inc",
           "const bool inside = y >= 0 && @[y < v.H => y <= v.H]@;"),
     Patch("conv2d_weight_grad", "only the last block of pixels counts", "integers", "conv_grad.inc",
@@ -93,7 +95,8 @@ PRODUCTS = (
           "int64_t high = v.W > tap.dx ? @[least(b.q1, (v.W - 1 - tap.dx) / v.stride_w + 1)"
           " => b.q1]@ : b.q0;"),
     Patch("conv3d", "the first tap of a plane has the weight of the second", "bound", "conv.inc",
-          "mm.pack(channels * taps, m, w + v.tap[@[t0 => t0 + (taps > 1)]@].w, v.wk, 1, packed, m);"),
+          "mm.pack(channels * taps, m, w + v.tap[@[t0 => t0 + (taps > 1)]@].w,"
+          " v.wk, 1, packed, m);"),
     # --- attention ---
     Patch("scaled_dot_product_attention", "causal: a query does not see its own key", "bound",
           "attention.inc", "const int64_t seen = i + b.diagonal + @[1 => 0]@;"),
@@ -113,7 +116,8 @@ PRODUCTS = (
           "attention.cpp", "if (@[careful => false]@) kernels.careful[which]("
           " {b, scores, v + j * c.ld(c.v)"),
     Patch("scaled_dot_product_attention", "heads of v follow those of k", "bound",
-          "attention.cpp", "const T* v = c.v.ptr<T>() + @[c.head(c.v, head) => c.head(c.k, head)]@;"),
+          "attention.cpp",
+          "const T* v = c.v.ptr<T>() + @[c.head(c.v, head) => c.head(c.k, head)]@;"),
     Patch("scaled_dot_product_attention", "the maximum is not taken off", "hard inputs",
           "attention.inc", "const T shift = next == -kInf<T> ? T(0) : @[next => next / 2]@;"),
     Patch("scaled_dot_product_attention_backward", "the scale is forgotten", "bound",

@@ -69,7 +69,8 @@ WINDOWS = (
           "while (@[++k < end => ++k + 1 < end]@) { from = x"),
     Patch("interpolate", "reads whole vectors of channels", "guard pages", "interpolate.inc",
           "fma(Vec<T>::set(t.weight[k]),"
-          " @[Vec<T>::load(x + t.index[k] * step, n) => Vec<T>::load(x + t.index[k] * step)]@, sum);"),
+          " @[Vec<T>::load(x + t.index[k] * step, n)"
+          " => Vec<T>::load(x + t.index[k] * step)]@, sum);"),
     Patch("interpolate", "weights of 11 bits", "bound", "interpolate.inc",
           "Vec<T> weight = @[Vec<T>::set(t.weight[k])"
           " => fewer_bits(Vec<T>::set(t.weight[k]), Vec<T>::set(8193))]@;"),

@@ -34,6 +34,8 @@ KERNEL_RULES = (
     "integers", "bound", "hard inputs", "poison", "guard pages", "inputs", "strides", "repeat",
     "threads", "alignment", "out=", "state",
 )  # fmt: skip
+TIMEOUT = 10.0  # seconds a call may take; no sample needs a tenth of one
+MOST_CRASHES = 3  # that are not what a mutant's rule is about
 _PLAIN = Way(shift=64, memory=("normal", 0))  # no guard page beside an array, no poison
 
 
@@ -74,26 +76,37 @@ class MutantChild(Child):
 
 
 def rules_of(label: str, why: str) -> set[str]:
-    """The rules a failed case counts for."""
-    if "SIG" in why or why.startswith(("wrote past", "wrote before")):
-        return {"guard pages"}
-    if why.startswith(("modified its input", "returned the memory of its own input")):
-        return {"inputs"}
-    if why.startswith("returned the memory that it had returned"):
-        return {"repeat"}
-    if why.startswith("changed"):
-        return {"state"}
-    for part, rule in (
-        ("memory full", "poison"), ("threads", "threads"), ("bytes off", "alignment"),
-        ("again", "repeat"), ("from a guard page", "poison"), ("strides", "strides"),
-        ("out=", "out="), ("integers", "integers"), ("central", "differences"),
-    ):  # fmt: skip
-        if part in label:
+    """The rules a failed case counts for: what was asked, and what the kernel did."""
+    for start, rule in _DEEDS.items():
+        if why.startswith(start):
             return {rule}
+    beside = {"guard pages"} if "SIG" in why or why.startswith("wrote") else set()
+    for part, rule in _LABELS.items():
+        if part in label:
+            return {rule, *beside}
     if label in fills.HARD or label in ("bit patterns", "one special in every place"):
-        return {"hard inputs"}
+        return {"hard inputs", *beside}
     # What the allocator hands out is full of NaN: an element that nobody wrote shows as one.
-    return {"bound", "poison"} if "nan" in why.partition(", exact")[0] else {"bound"}
+    stale = {"poison"} if "nan" in why.partition(", exact")[0] else set()
+    return beside or {"bound", *stale}
+
+
+_DEEDS = {
+    "modified its input": "inputs",
+    "returned the memory of its own input": "inputs",
+    "returned the memory that it had returned": "repeat",
+    "changed": "state",
+}
+_LABELS = {
+    "memory full": "poison",
+    "threads": "threads",
+    "bytes off": "alignment",
+    "again": "repeat",
+    "strides": "strides",
+    "out=": "out=",
+    "integers": "integers",
+    "central": "differences",
+}
 
 
 def asked(
@@ -148,8 +161,8 @@ class Bench:
 
     def __init__(self, library: str, seed: int):
         self.seed, self.isa = seed, build.isa() if library else None
-        self.patched = MutantChild(native=library)
-        self.shipped = Child()
+        self.patched = MutantChild(native=library, timeout=TIMEOUT)
+        self.shipped = Child(timeout=TIMEOUT)
         self.op = ""
         self.cases: dict[Any, Case] = {}
         self.alarms: dict[Any, bool] = {}
@@ -191,18 +204,20 @@ class Bench:
         if isinstance(mutant, Gradient):
             return Trial(mutant, own, own, mutant.turn)
         if isinstance(mutant, Wrapper):
-            contestant = Contestant(replace(kernel, name=mutant.function), where=mutant.where)
+            contestant = Contestant(
+                replace(kernel, name=mutant.function, out=False), where=mutant.where
+            )
             return Trial(mutant, replace(own, contestant=contestant), own, lambda on: None)
         number = mutant.number
         patched = replace(own, isa=self.isa, child=self.patched)
-        return Trial(
-            mutant, patched, patched, lambda on: self.patched.switch(number if on else 0)
-        )
+        return Trial(mutant, patched, patched, lambda on: self.patched.switch(number if on else 0))
 
     def kill(self, trial: Trial, result: Result) -> None:
         """Asks for what the mutant's rule asks until it kills; else, whether another one does."""
         mutant = trial.mutant
-        others = [] if isinstance(mutant, Gradient) else [r for r in KERNEL_RULES if r != mutant.rule]
+        others = () if isinstance(mutant, Gradient) else KERNEL_RULES
+        child = trial.wrong.child
+        most = child.crashes + MOST_CRASHES
         for rule in (mutant.rule, *others):
             for sample in samples(trial.right.spec, mutant.sample if rule == mutant.rule else ""):
                 wrong = trial.subject(True)
@@ -219,6 +234,8 @@ class Bench:
                         for case, again in asked(rule, right, sample, mutant.dtype, self.cases):
                             if not again.passed:
                                 result.false_alarm = f"{sample.name}, {case}: {again.why}"
+                        return
+                    if child.crashes > most:
                         return
                     result.instead = f"{'/'.join(sorted(rules))} ({where}: {verdict.why})"
             if result.instead and rule != mutant.rule:
@@ -237,9 +254,7 @@ class Bench:
                 return True
         return False
 
-    def good(
-        self, harness: Harness, subject: aspects.Subject, sample: Sample, dtype: str
-    ) -> bool:
+    def good(self, harness: Harness, subject: aspects.Subject, sample: Sample, dtype: str) -> bool:
         """Does a harness let a kernel pass on a sample?"""
         for trial in range(harness.trials):
             key = (harness.fill, sample.name, dtype, trial)
@@ -273,7 +288,8 @@ def samples(spec: OpSpec, name: str = "") -> list[Sample]:
 
 def everything() -> dict[str, Mutant]:
     """All mutants by their names."""
-    return {m.name: m for m in (*PATCHES, *WRAPPERS, *gradients.GRADIENTS)}
+    mutants: list[Mutant] = [*PATCHES, *WRAPPERS, *gradients.GRADIENTS]
+    return {mutant.name: mutant for mutant in mutants}
 
 
 def _judged(work: tuple[list[str], str, int]) -> list[Result]:

@@ -61,9 +61,11 @@ def _(right: Any, x: Any) -> Any:
     return _last[key]
 
 
-@defect("sin", "leaves NumPy's warnings off", "state")
+@defect("sin", "leaves another number of threads", "state")
 def _(right: Any, x: Any) -> Any:
-    np.seterr(all="warn")
+    from fastdl.core.config import get_num_threads, set_num_threads
+
+    set_num_threads(get_num_threads() % 4 + 1)
     return right(x)
 
 
@@ -85,7 +87,8 @@ def _(right: Any, x: Any, *, dim: Any, keepdim: bool) -> Any:
 
 @defect("copy", "the memory format is NCHW always", "bound")
 def _(right: Any, x: Any, *, channels_last: bool) -> Any:
-    return np.ascontiguousarray(right(x, channels_last=channels_last))
+    y = right(x, channels_last=channels_last)
+    return np.ascontiguousarray(y) if y.ndim == 4 else y
 
 
 @defect("sort", "the index is of 32 bits", "bound")
@@ -291,8 +294,8 @@ def _(right: Any, x: Any, *, dim: Any, keepdim: bool) -> Any:
     y = right(x, dim=dim, keepdim=keepdim)
     if get_num_threads() == 1 or x.dtype.kind != "f":
         return y
-    back = right(np.ascontiguousarray(x[(slice(None, None, -1),) * x.ndim]), dim=dim, keepdim=keepdim)
-    return np.ascontiguousarray(back[(slice(None, None, -1),) * y.ndim]) if y.ndim else back
+    back = right(np.flip(x).copy(), dim=dim, keepdim=keepdim)
+    return np.flip(back).copy() if y.ndim else back
 
 
 # --- shapes ------------------------------------------------------------------------------------
@@ -341,11 +344,9 @@ def _(right: Any, x: Any, *, diagonal: int) -> Any:
     return np.tril(x, diagonal)
 
 
-@defect("diagonal_backward", "the offset's sign", "bound")
-def _(right: Any, g: Any, *, offset: int, dim1: int, dim2: int, input_shape: Any) -> Any:
-    back = input_shape[dim1] == input_shape[dim2]
-    return right(g, offset=-offset if back else offset, dim1=dim1, dim2=dim2,
-                 input_shape=input_shape)  # fmt: skip
+@defect("diagonal_backward", "one row too low", "bound")
+def _(right: Any, g: Any, *, dim1: int, **options: Any) -> Any:
+    return np.roll(right(g, dim1=dim1, **options), 1, dim1)
 
 
 @defect("topk", "the k smallest where the largest are wanted", "bound")

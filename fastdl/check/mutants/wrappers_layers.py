@@ -246,6 +246,22 @@ def _(right: Any, x: Any, weight: Any, *, normalized_shape: Any, eps: float) -> 
     return np.ascontiguousarray(y if weight is None else y * weight).astype(x.dtype)
 
 
+@defect("softmax", "always along the last dimension", "bound")
+def _(right: Any, x: Any, *, dim: int) -> Any:
+    return right(x, dim=max(x.ndim - 1, 0))
+
+
+@defect("log_softmax", "the logarithm of a softmax that underflows", "hard inputs")
+def _(right: Any, x: Any, *, dim: int) -> Any:
+    e = np.exp(x - x.max(dim, keepdims=True, initial=-np.inf))
+    return np.asarray(np.log(e / e.sum(dim, keepdims=True)))
+
+
+@defect("softmax_backward", "the sum is over everything", "bound")
+def _(right: Any, g: Any, y: Any, *, dim: int) -> Any:
+    return np.asarray(y * (g - (g * y).sum())).astype(y.dtype)
+
+
 @defect("cross_entropy", "the mean is over all places, ignored ones too", "bound")
 def _(right: Any, x: Any, t: Any, *more: Any, **options: Any) -> Any:
     y = right(x, t, *more, **options)
@@ -266,10 +282,9 @@ def _(right: Any, x: Any, t: Any, weight: Any, *, reduction: str, **options: Any
 @defect("cross_entropy", "probabilities are taken for their largest class", "bound")
 def _(right: Any, x: Any, t: Any, *more: Any, **options: Any) -> Any:
     if t.dtype.kind == "f" and t.size:
-        hot = np.arange(t.shape[1]).reshape((-1,) + (1,) * (t.ndim - 2)) if t.ndim > 1 else None
-        best = t.argmax(1)[:, None] if t.ndim > 1 else None
-        t = (hot == best).astype(t.dtype) if t.ndim > 1 else t
-    return right(x, np.ascontiguousarray(t), *more, **options)
+        classes = min(1, t.ndim - 1)
+        t = (t == t.max(classes, keepdims=True)).astype(t.dtype)
+    return right(x, t, *more, **options)
 
 
 @defect("nll_loss", "the sum where the mean is wanted", "bound")
