@@ -103,7 +103,7 @@ def _gradient_bounded(
 # --- samples -----------------------------------------------------------------------------------
 
 _CASES: tuple[tuple[str, tuple[int, ...], dict[str, Any]], ...] = (
-    ("AlexNet", (2, 7, 3, 5), {"size": 5}),
+    ("torch's defaults", (2, 7, 3, 5), {"size": 5}),
     ("strong", (2, 7, 3, 5), {"size": 5, "alpha": 0.3, "k": 1.5}),
     ("even size", (1, 6, 17), {"size": 4, "alpha": 0.5, "beta": 0.6}),
     ("size 1", (2, 3, 16), {"size": 1, "alpha": 0.5}),
