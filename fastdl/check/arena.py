@@ -114,12 +114,20 @@ class Arena:
         return Placed(base + before, a.shape, a.strides, a.dtype.name)
 
     def place_output(
-        self, shape: tuple[int, ...], dtype: np.dtype, at_end: bool, pattern: int
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        at_end: bool,
+        pattern: int,
+        channels_last: bool = False,
     ) -> tuple[Placed, np.ndarray]:
-        """A C-contiguous array for a kernel to write to, full of a byte pattern."""
+        """An array in C order, or channels-last, to write to; it is full of a byte pattern."""
         size = int(np.prod(shape)) * dtype.itemsize
         slot, base, _ = self._reserve(size, at_end, 0, pattern)
         there = np.ndarray(shape, dtype, self._map, base)
+        if channels_last and len(shape) == 4:
+            n, c, h, w = shape
+            there = there.reshape(n, h, w, c).transpose(0, 3, 1, 2)
         self._extents.append(Extent(there, base, base + size, slot, None))
         return Placed(base, shape, there.strides, dtype.name), there
 

@@ -284,7 +284,9 @@ class Child:
         kept: list[np.ndarray] = []
         if way.out or contestant.symbol is not None:
             for name, out in zip(spec.signature.outputs, plan.outputs, strict=False):
-                where, array = arena.place_output(out.shape, out.dtype, at_end, way.allocator[1])
+                where, array = arena.place_output(
+                    out.shape, out.dtype, at_end, way.allocator[1], out.channels_last
+                )
                 outs.append(where)
                 kept.append(array)
                 names.append(f"output {name}")
@@ -333,7 +335,7 @@ class Child:
             return Answer(why=f"changed {changed[0]}")
         isa = str(reply.get("isa", ""))
         if kept:
-            return Answer(tuple(k.copy() for k in kept), isa=isa)
+            return Answer(tuple(k.copy(order="K") for k in kept), isa=isa)
         results = []
         described = reply.get("outputs", [])
         if len(described) != len(plan.outputs):
