@@ -64,7 +64,7 @@ def test_a_patch_becomes_a_choice():
 @pytest.mark.parametrize("text", ["return a;", "return a + b; return a + b;"])
 def test_a_patch_that_does_not_fit_once_is_refused(text):
     patch = Patch("add", "a", "bound", "x.cpp", "return @[a + b => a - b]@;")
-    with pytest.raises(build.NotBuiltError, match="occurs"):
+    with pytest.raises(build.BrokenPatchError, match="occurs"):
         build.switched(text, [patch])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import _native
-from ...core.memory import empty
+from ...core.memory import copy_to, empty
 from ...core.shapes import is_channels_last
 from ...spec import kernel
 
@@ -15,10 +15,12 @@ DTYPES = ("float32", "float64", "int64")
 
 
 def _dense(a: np.ndarray, last: bool = False) -> np.ndarray:
-    """The array, or a copy of it that is dense in a memory format."""
-    if (a.transpose(0, 2, 3, 1) if last else a).flags.c_contiguous:
+    """The array, or an aligned copy of it that is dense in a memory format."""
+    if a.flags.aligned and (a.transpose(0, 2, 3, 1) if last else a).flags.c_contiguous:
         return a
-    return _native.copy(a, empty(a.shape, a.dtype, last))
+    y = empty(a.shape, a.dtype, last)
+    copy_to(a, y)
+    return y
 
 
 @kernel("adaptive_max_pool2d", backend="native")

@@ -8,6 +8,7 @@ them takes as long to build as one for any of them. Only one instruction set is 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 import sysconfig
@@ -18,6 +19,7 @@ from pathlib import Path
 from shutil import which
 
 from ... import _native
+from ...core.errors import FastdlError
 from .patch import Patch
 from .patches import PATCHES
 
@@ -62,7 +64,11 @@ _BIND = '\n  m.def("set_mutant", [](int number) { fd::mutant = number; });\n}\n'
 
 
 class NotBuiltError(Exception):
-    """The extension cannot be built here; the message says why."""
+    """What building takes is not here; the message says what."""
+
+
+class BrokenPatchError(FastdlError):
+    """A patch does not fit the sources any more."""
 
 
 def isa() -> str:
@@ -90,12 +96,12 @@ def switched(text: str, patches: Iterable[Patch]) -> str:
     for patch in patches:
         matches = find(text, patch)
         if len(matches) != 1:
-            raise NotBuiltError(f"{patch.name}: its code occurs {len(matches)} times")
+            raise BrokenPatchError(f"{patch.name}: its code occurs {len(matches)} times")
         found.append((matches[0].span("original"), patch))
     found.sort(key=lambda pair: pair[0], reverse=True)
     for (later, one), (earlier, other) in pairwise(found):
         if later != earlier and earlier[1] > later[0]:
-            raise NotBuiltError(f"{one.name} and {other.name} change the same code")
+            raise BrokenPatchError(f"{one.name} and {other.name} change the same code")
     for (begin, end), group in groupby(found, key=lambda pair: pair[0]):
         original = code = text[begin:end]
         for _, patch in group:
@@ -158,9 +164,14 @@ def _run(command: Sequence[str | Path]) -> str:
 
 
 def build(jobs: int) -> Path:
-    """Builds the extension, as far as it is not fresh; returns its path."""
+    """Builds the extension, as far as it is not fresh; returns its path.
+
+    NotBuiltError where there are no sources or tools, BrokenPatchError where they do not compile.
+    """
     if not sources_here():
         raise NotBuiltError("sources not here")
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise NotBuiltError("they are for x86-64")
     compiler = which(os.environ.get("CXX", "g++"))
     try:
         import pybind11
@@ -182,10 +193,10 @@ def build(jobs: int) -> Path:
             stale,
         )  # fmt: skip
     if failed := "".join(errors):
-        raise NotBuiltError(failed)
+        raise BrokenPatchError(failed)
     library = FOLDER / f"_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     if stale or not library.exists():
         link = [compiler, "-shared", "-pthread", "-Wl,-s", "-o", str(library), *map(str, objects)]
         if failed := _run(link):
-            raise NotBuiltError(failed)
+            raise BrokenPatchError(failed)
     return library

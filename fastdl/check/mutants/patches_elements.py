@@ -37,14 +37,9 @@ ELEMENTS = (
           "FD_OP1(Log1p, return @[log1p(x) => log(number<V>(1) + x)]@;)"),
     Patch("expm1", "exp minus 1", "bound", "elementwise_math.inc",
           "FD_OP1(Expm1, return @[expm1(x) => exp(x) - number<V>(1)]@;)"),
-    Patch(
-        "sigmoid",
-        "small results are 1 minus 1 minus them",
-        "bound",
-        "math.inc",
-        "return @[select(x < V::zero(), lower, one - lower)"
-        " => one - select(x < V::zero(), one - lower, lower)]@;",
-    ),
+    Patch("sigmoid", "small results are 1 minus 1 minus them", "bound", "math.inc",
+          "return @[select(x < V::zero(), lower, one - lower)"
+          " => one - select(x < V::zero(), one - lower, lower)]@;"),
     Patch("round", "halves go up", "bound", "elementwise_math.inc",
           "FD_OP1(Round, return @[round(x) => floor(x + number<V>(0.5))]@;)"),
     Patch("sign", "NaN has the sign of 1", "hard inputs", "elementwise_math.inc",
