@@ -61,6 +61,15 @@ def test_native_matmul_is_the_same_on_every_instruction_set():
     assert {one.order for one in found} == {"sequential"}
 
 
+def test_a_sum_of_rounded_weights_has_none():
+    assert "rounded weights" in of("uneven_sum", "sum").why
+
+
+def test_sums_that_divide_by_a_power_of_two_are_preferred():
+    for one in fingerprints(Request(("interpolate", "avg_pool2d"), isas=("baseline",))):
+        assert one.accumulator_bits == {"float32": 24, "float64": 53}[one.dtype], one
+
+
 def test_what_is_no_sum_of_products_has_none(capsys):
     assert cli.main(["check", "exp", "softmax", "--fingerprint", "--backend", "native"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -110,6 +119,9 @@ def lca_sizes(tree):
         (((((0, 1), 2), 3), (((4, 5), 6), 7)), "blocks of 4", 4),
         (((((0, 2), (4, 6)), ((8, 10), (12, 14))), (((1, 3), (5, 7)), ((9, 11), (13, 15)))),
          "2 interleaved lanes, each pairwise", 4),
+        ((((((0, 2), 4), 6), ((8, 10), (12, 14))), ((((1, 3), 5), 7), ((9, 11), (13, 15)))),
+         "another tree", 5),
+        ((((0, 4), (2, 6)), ((1, 5), (3, 7))), "4 interleaved lanes", 3),
         (((((0, 2), 4), ((1, 3), 5)), 6), "2 interleaved lanes, then 1 more", 4),
         ((((2, 0), 1), 3), "sequential in another order of terms", 3),
         ((((0, 3), (1, 4)), ((2, 6), (5, 7))), "another tree", 3),

@@ -97,6 +97,11 @@ class Sum:
         """The number of terms."""
         return len(self.places[0])
 
+    @property
+    def clean(self) -> bool:
+        """Is the coefficient a power of two, which rounds nothing?"""
+        return math.frexp(abs(self.coefficient))[0] == 0.5
+
     def filled(self, values: dict[int, float | tuple[float, ...]]) -> Plan:
         """The call in which some terms have these values (or factors) and all others are 0."""
         arrays = list(self.plan.arrays)
@@ -222,10 +227,16 @@ def sums(spec: OpSpec, dtype: str) -> Iterator[Sum]:
             if 2 < terms <= 1.25 * TERMS:
                 far = round(2 * abs(math.log2(terms / TERMS)))
                 ranked.append((far, -size, next(numbers), terms, sample))
+    others = []
     for *_, terms, sample in sorted(ranked)[:12]:
         found = find_sum(spec, sample, dtype)
-        if found is not None and found.count > max(2, terms // 2):  # padding takes some away
+        if found is None or found.count <= max(2, terms // 2):  # padding takes some away
+            continue
+        if found.clean:
             yield found
+        else:
+            others.append(found)
+    yield from others
 
 
 # --- the probes --------------------------------------------------------------------------------
@@ -253,7 +264,7 @@ class Probe:
 
     def _same(self, got: float, want: float, grain: float) -> bool:
         """Is it that number, but for the rounding of a coefficient?"""
-        slack = 0.75 * grain if self.sum.coefficient != 1 else 0.0
+        slack = 0.0 if self.sum.clean else 0.75 * grain
         return abs(got - want) <= slack
 
     def input_bits(self, factor: int) -> int:
@@ -285,6 +296,9 @@ class Probe:
         n = self.sum.count
         chosen = ((0, 1, 2), (0, n // 2, n - 1), (0, n // 3, 2 * n // 3), (n - 3, n - 2, n - 1))
         triples = [t for t in chosen if len(set(t)) == 3]
+
+        if any(self({i: GIANT, j: -GIANT}) for i, _, j in triples):
+            raise UnclearError("no fingerprint: its terms have rounded weights of their own")
 
         def survives(p: int) -> bool:
             g = GIANT * 2.0**-p
@@ -391,6 +405,8 @@ def fingerprint(subject: Subject, dtype: str, found: list[Sum]) -> Fingerprint:
         result.accumulator_bits = bits = probe.accumulator_bits()
         exact = bits == probe.most_bits
         result.accumulator = f"at least {bits} bits" if exact else _format(bits, wide=False)
+        if not sum_.clean:  # its digits shift the accumulator's by one
+            result.accumulator = f"about {bits} bits"
         result.denormals = _denormals(*probe.range_lost(), probe)
     except UnclearError as error:
         result.why = str(error)

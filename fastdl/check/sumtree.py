@@ -91,11 +91,13 @@ def _order(tree: Tree) -> str:
         terms.index(part[-1]) - terms.index(part[0]) == len(part) - 1 for part in nodes
     ):
         return "pairwise"
-    for lanes in range(2, count // 2 + 1):
-        parts = [nodes.get(tuple(terms[i::lanes])) for i in range(lanes)]
-        if all(p is not None and _sequence(p) == leaves(p) for p in parts):
+    split = {n: [nodes.get(tuple(terms[i::n])) for i in range(n)] for n in range(2, count // 2 + 1)}
+    whole = {n: parts for n, parts in split.items() if all(p is not None for p in parts)}
+    for lanes, parts in whole.items():
+        if all(_sequence(p) == leaves(p) for p in parts):
             return f"{lanes} interleaved lanes"
-        kinds = {p is not None and _order(p) for p in parts}
+    for lanes, parts in reversed(whole.items()):
+        kinds = set(map(_order, parts))
         if len(kinds) == 1 and all(kinds):
             return f"{lanes} interleaved lanes, each {kinds.pop()}"
     for block in range(count // 2, 1, -1):
