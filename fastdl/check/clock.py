@@ -24,6 +24,7 @@ from .judge import Case, Verdict
 
 MOST_SECONDS = 0.5  # that a call of the next larger sample may be expected to take
 TURNS, MOST_TURNS, MOST_OF_TURNS = 3, 12, 2.0  # at least, at most, and seconds of them
+MOST_FLOPS = {"float64": 1e8}  # of a sample: its reference, in longdouble, is slow
 TURNS_TO_TELL = 6  # whether answers are kept
 SAVING = 4  # arithmetic that a fast algorithm may save, and how much quicker answers are kept
 LEAST = 1e-3  # seconds below which nothing is said of kept answers
@@ -79,10 +80,10 @@ class Times:
 
 def clock(subject: Subject, dtype: str) -> Found:
     """Times the largest of the op's samples for the benchmark that is not too large for it."""
-    seconds = 0.0
+    seconds = last_floor = 0.0
     last: tuple[Plan, Sample, Times] | None = None
     for plan, sample, floor in _sized(subject, dtype):
-        if last and seconds * floor / _floor(subject, last[0], dtype) > MOST_SECONDS:
+        if last and seconds * floor / last_floor > MOST_SECONDS:
             break
         times, verdict = _timed(subject, sample, dtype)
         if verdict.declined:
@@ -90,7 +91,8 @@ def clock(subject: Subject, dtype: str) -> Found:
         yield f"timed, sample {sample.name!r}", verdict
         if verdict.why:
             return
-        last, seconds = (plan, sample, times), min(*times.fresh, *times.fresh_cpu)
+        last, last_floor = (plan, sample, times), floor
+        seconds = min(*times.fresh, *times.fresh_cpu)
         why = times.refusal(floor)
         if why:  # seen once may be the machine's mood
             peaks.cache_clear()
@@ -115,7 +117,7 @@ def _sized(subject: Subject, dtype: str) -> list[tuple[Plan, Sample, float]]:
     found = []
     for sample in subject.spec.samples:
         plan = _plan(subject, sample, dtype, 0)
-        if subject.takes(plan):
+        if subject.takes(plan) and _flops(subject, plan) <= MOST_FLOPS.get(dtype, math.inf):
             found.append((plan, sample, max(_floor(subject, plan, dtype), 1e-9)))
     found.sort(key=lambda one: one[2])
     small = [i for i, (_, sample, _) in enumerate(found) if not sample.bench]
@@ -125,6 +127,11 @@ def _sized(subject: Subject, dtype: str) -> list[tuple[Plan, Sample, float]]:
 def _plan(subject: Subject, sample: Sample, dtype: str, turn: int) -> Plan:
     rng = fills.seeded(subject.seed, subject.spec.name, sample.name, dtype, "clock", turn)
     return planned(subject.spec, sample.build(rng, dtype, fills.normal), sample)
+
+
+def _flops(subject: Subject, plan: Plan) -> float:
+    assert subject.spec.cost is not None
+    return subject.spec.cost(*plan.arrays, **plan.options).flops
 
 
 def _floor(subject: Subject, plan: Plan, dtype: str) -> float:
