@@ -244,12 +244,16 @@ def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
             )  # fmt: skip
 
 
-def _affordable(spec: OpSpec, sample: Sample, dtype: str) -> bool:
+def _affordable(spec: OpSpec, sample: Sample, dtype: str, memo: dict[Any, Any]) -> bool:
     """Can a sample of a network's size be judged in a second or so?"""
-    arrays = sample.build(np.random.default_rng(0), dtype)
+    key = (sample.name, dtype, "affordable")
+    if key in memo:
+        return memo[key]
+    arrays = sample.build(np.random.default_rng(0), dtype, lambda _, *form: np.zeros(*form))
     plan = aspects.planned(spec, arrays, sample)
     cost = spec.cost(*plan.arrays, **plan.options) if spec.cost else None
-    return cost is not None and max(cost.flops, cost.bytes) <= AFFORDABLE.get(dtype, 0)
+    memo[key] = cost is not None and max(cost.flops, cost.bytes) <= AFFORDABLE.get(dtype, 0)
+    return memo[key]
 
 
 def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -> Iterator[Task]:
@@ -268,7 +272,7 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
             if rank >= most:
                 return
             if sample.bench:
-                if _affordable(spec, sample, dtype):
+                if _affordable(spec, sample, dtype, cases):
                     large = partial(aspects.values, subject, sample, dtype, BENCH_FAMILIES, cases)
                     yield Task(
                         rank, spec.name, contestant.label, subject.isa or "-", sample, dtype,
