@@ -130,7 +130,9 @@ def hard_places(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtyp
     )
     x = _of(chosen * rng.choice((-1, 1), shape), dtype)
     words = np.dtype(f"i{dtype.itemsize}")
-    return _of((x.view(words) + rng.integers(-4, 5, shape).astype(words)).view(dtype), dtype)
+    x = _of((x.view(words) + rng.integers(-4, 5, shape).astype(words)).view(dtype), dtype)
+    # No infinities: one times a sigmoid that underflows is NaN in the kernel's dtype alone.
+    return np.where(np.isfinite(x), x, info.max).astype(dtype)
 
 
 HARD: dict[str, Fill] = {
