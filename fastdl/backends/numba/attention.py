@@ -52,8 +52,8 @@ def _forward(
                 row = v[h, j]
                 for d in range(width):
                     sums[d] += p * row[d]
-            for d in range(width):
-                y[h, i, d] = 0.0 if total == 0 else sums[d] / total
+            for d in range(width):  # 0 times an infinite value is NaN where all scores are −inf
+                y[h, i, d] = sums[d] / (1.0 if total == 0 else total)
             lse[h, i] = top + log(total)
 
 
