@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,9 +54,21 @@ def _seconds(text: str) -> float:
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
-        return float(number) * units[unit]
+        seconds = float(number) * units[unit]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"got {text!r}, want like 90s, 10m or 1h") from None
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, want like 90s, 10m or 1h")
+    return seconds
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"got {text!r}, want a number >= {least}")
+        return int(text)
+
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,9 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, help="repeat an earlier run's data")
     check.add_argument("-x", "--exitfirst", action="store_true", help="leave a kernel that failed")
     check.add_argument("--self-test", action="store_true", help="judge kernels with known defects")
-    check.add_argument("--jobs", type=int, help="judges at once (one a core by default)")
+    check.add_argument("--jobs", type=_at_least(1), help="judges at once (one a core by default)")
     check.add_argument("--emulator", default="", metavar="COMMAND", help="what runs the kernels'"
-                       " process, e.g. 'qemu-x86_64 -cpu Nehalem'")  # fmt: skip
+                       " process, e.g. 'qemu-x86_64 -cpu SandyBridge'")  # fmt: skip
     check.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
     check.add_argument("--junit", metavar="FILE", type=_new_file, help="write them as JUnit's XML")
     check.add_argument("--fingerprint", action="store_true", help="instead: the bits, small numbers"
@@ -90,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--signature", default="", help="of a C symbol: 'op(float* a, ..., int n)'")
     own.add_argument("--dtypes", type=_dtype_list, default=(), help="what it takes (float32)")
     own.add_argument("--depth", default="", metavar="FORMULA", help="of its sums of k terms (k)")
-    own.add_argument("--input-bits", type=int, help="bits of its inputs that it uses, if fewer")
+    own.add_argument(
+        "--input-bits", type=_at_least(2), help="bits of its inputs that it uses, if fewer"
+    )
     own.add_argument("--bits", action="store_true", help="it owes the same bits on every call")
     own.add_argument("--timeout", type=_seconds, default=120.0, metavar="120s", help="of one call")
     own.add_argument("--spec", default="", metavar="FILE", help="a file that declares your own op")
@@ -103,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--quick", action="store_true", help="one sample an op, fewer turns")
     bench.add_argument("--json", metavar="FILE", type=_new_file, help="write the results")
 
-    demo = commands.add_parser("demo", help="a CNN learns real handwritten digits")
+    demo = commands.add_parser("demo", help="a CNN and an LSTM learn real handwritten digits")
     demo.add_argument("--output", default="demo-output", metavar="FOLDER", help="for the pictures")
     demo.add_argument("--seed", type=int, default=0)
     return parser
@@ -121,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if error.name not in ("rich", "matplotlib"):
             raise
-        message = f"needs {error.name}: pip install 'fastdl[demo]'"
+        extra = "cli" if error.name == "rich" else "demo"
+        message = f"needs {error.name}: pip install 'fastdl[{extra}]'"
     except (FastdlError, OSError) as error:
         message = str(error)
     print(f"fastdl {args.command}: {message}", file=sys.stderr)

@@ -97,6 +97,7 @@ class Subject:
 
         No order of adding k numbers is deeper, so a formula beyond that says nothing.
         """
+        terms = max(terms, 1)  # formulas have logarithms
         if terms not in self._depths:
             contestant = self.contestant
             if contestant.ours:
@@ -134,7 +135,7 @@ def values(
         verdict = subject.judged(case, sample, integers=integers)
         declined = bool(verdict.declined) if declined is None else declined
         if declined != bool(verdict.declined) and verdict.passed and not subject.contestant.ours:
-            verdict = Verdict(np.inf, _CHOOSY.format(verdict.declined or "nothing"))
+            verdict = Verdict(np.inf, _CHOOSY.format(verdict.declined or "the first"))
         yield family, verdict
         if family == families[0]:
             yield f"{family}, from a guard page", subject.judged(case, sample, Way(at_end=False))
@@ -283,7 +284,8 @@ def bits(
     yield "first call", subject.verdict(case, first)
     if not first.good:
         return
-    itemsize = max(a.itemsize for a in case.plan.arrays if isinstance(a, np.ndarray))
+    sizes = [a.itemsize for a in case.plan.arrays if isinstance(a, np.ndarray)]
+    itemsize = min(sizes, default=1)  # of wider ones, the arena takes the next place they may have
     for label, way in _ways(subject, itemsize, thorough, fork):
         answer = subject.call(case.plan, sample, way)
         if way.out and answer.declined:

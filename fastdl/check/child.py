@@ -72,6 +72,7 @@ def _state() -> dict[str, Any]:
     """What a call must leave as it was."""
     return {
         "fastdl's number of threads": get_num_threads(),
+        "MXCSR": _native.mxcsr(),
         "the environment": dict(os.environ),
         "the working directory": os.getcwd(),
         "NumPy's error state": np.geterr(),
@@ -82,7 +83,6 @@ def _state() -> dict[str, Any]:
 def _lasting_state() -> dict[str, Any]:
     """What must stay as it was before any file of a kernel was run: loading counts, too."""
     return {
-        "MXCSR": _native.mxcsr(),
         "the handler of SIGSEGV": _fault_handler(),
         "a clock": [vars(time)[name] for name in _CLOCKS],
         "a function of NumPy": [vars(np)[name] for name in _NUMPY],

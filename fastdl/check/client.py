@@ -131,7 +131,7 @@ class Child:
         self.crashes = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._loaded: dict[Any, int] = {}
-        self._declared: dict[str, list[dict[str, Any]]] = {}
+        self._declared: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._names: list[str] = []  # of the arrays of the call
 
     def __enter__(self) -> Child:
@@ -156,7 +156,6 @@ class Child:
             native=self.native, channel=its.fileno(), memory=self.arena.fd, faults=write_fault,
             parent=os.getpid(),
         )  # fmt: skip
-        os.set_inheritable(self.arena.fd, True)
         self._process = subprocess.Popen(
             [*shlex.split(self.emulator), sys.executable, "-c", code],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
@@ -248,14 +247,19 @@ class Child:
                 self._stop()
                 beside = self.arena.locate(address - self._address, self._names)
                 where = f", {beside}" if beside else ""
-                return f"{signal.Signals(number).name} at address {address:#x}{where}"
+                return f"{_signal_name(number)} at address {address:#x}{where}"
         self._output.seek(0, os.SEEK_END)
         size = self._output.tell()
         self._output.seek(max(0, size - 300))
         words = self._output.read().decode(errors="replace").strip().splitlines()[-1:]
         self._stop()
-        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        how = _signal_name(-status) if status < 0 else f"exit status {status}"
         return f"the process ended: {how}" + (f" ({words[0]})" if words else "")
+
+    def _drain_faults(self) -> None:
+        os.set_blocking(self._faults, False)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._faults, 1 << 12)
 
     @property
     def isas(self) -> tuple[str, ...]:
@@ -284,7 +288,7 @@ class Child:
     def declared(self, op: str, where: str) -> list[dict[str, Any]]:
         """What a stranger's file declares of its kernels; ChildDiedError if it cannot be run."""
         self._load(op, where)
-        return self._declared[where]
+        return self._declared[op, where]
 
     def kernels_of(self, path: str) -> list[dict[str, str]]:
         """The kernels that a file declares, as strangers.kernels_of tells it."""
@@ -296,13 +300,13 @@ class Child:
     def _load(self, op: str, where: str) -> int:
         if self._process is None:
             self._start()
-        if where not in self._loaded:
+        if (op, where) not in self._loaded:
             reply = self.ask("load", op=op, where=where)
             if "declared" not in reply:
                 raise ChildDiedError(str(reply.get("why", "")))
-            self._loaded[where] = reply["first"]
-            self._declared[where] = reply["declared"]
-        return self._loaded[where]
+            self._loaded[op, where] = reply["first"]
+            self._declared[op, where] = reply["declared"]
+        return self._loaded[op, where]
 
     def _kernel(self, spec: OpSpec, contestant: Contestant) -> int:
         """The child's number of a kernel."""
@@ -384,6 +388,8 @@ class Child:
             signals=way.signals, watch=not contestant.ours,
             idle=[(out.shape, out.dtype.name) for out in plan.outputs] if way.idle else None,
         )  # fmt: skip
+        if way.fork:  # a crash of the forked process is no crash of the child
+            self._drain_faults()
         answer = self._read(reply, plan, rooms, kept, contestant)
         answer.own_seconds = float(reply.get("seconds", 0))
         damage = arena.damage(names)
@@ -438,6 +444,13 @@ class Child:
         except ChildDiedError as death:
             return str(death)
         return "went on writing to its result after it had returned" if late else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _bytes(out: Out) -> int:

@@ -36,9 +36,10 @@ def judged(op: str, kernel: Any, *, mode: Any = "quick", **asked: Any) -> Outcom
     """Judges a kernel: the outcome, or RefusedError with the reproducers of the first failures."""
     place = place_of(kernel)
     outcome = check(op, place, mode=mode, **asked)
-    request = Request((op,), mode, kernel=place, **asked)
     if status(outcome) == 0:
         return outcome
+    asked.pop("seconds", None)
+    request = Request((op,), mode, kernel=place, **asked)
     lines = []
     for failure in outcome.failures[-MOST_FAILURES:]:
         lines += [str(failure), *(f"    {line}" for line in failure.reproducer(request))]

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -53,7 +54,7 @@ class Report:
         else:
             count, name, failures = told
             self._done += count
-            self._failed = max(self._failed, failures)
+            self._failed = max(self._failed, failures)  # of the judge that found the most
             self._recent[name] = self._recent.pop(name, 0) + count
             while len(self._recent) > MOST_LINES:
                 del self._recent[next(iter(self._recent))]
@@ -62,7 +63,7 @@ class Report:
         self._progress.update(self._bar, completed=self._done, total=self._total, description=text)
         table = Table(box=None, show_header=False)
         for name, done in self._recent.items():
-            table.add_row(name, f"{done} tasks")
+            table.add_row(escape(name), f"{done} tasks")
         self._live.update(Group(table, self._progress))
 
     def finish(self, outcome: Outcome, took: float) -> None:
@@ -88,7 +89,8 @@ class Report:
         rounds = f" in {outcome.rounds} rounds" if outcome.rounds > 1 else ""
         say(
             f"{outcome.cases} cases{rounds} in {took:.1f} s, {len(outcome.failures)} failed{rest}"
-            f" (mode {self.request.mode}, fastdl check --seed {self.request.seed})"
+            f" (mode {self.request.mode}, fastdl check --seed {self.request.seed})",
+            soft_wrap=True,
         )
 
     def _failures(self, outcome: Outcome) -> None:
@@ -123,7 +125,7 @@ class Report:
             sums = worst.terms > 1
             slack = "  slack" if sums and 0 < worst.ratio < SLACK else ""
             table.add_row(
-                op, kernel, " ".join(t.isa for t in tallies), str(sum(t.cases for t in tallies)),
+                op, escape(kernel), " ".join(t.isa for t in tallies), str(sum(t.cases for t in tallies)),
                 str(sum(sum(t.declined.values()) for t in tallies) or ""),
                 f"[{'red' if failed else 'green'}]{failed}[/]", f"{worst.ratio:.3g}{slack}",
                 f"{worst.depth} of {worst.terms}" if sums else "",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +16,13 @@ import numpy as np
 
 from ..core.errors import FastdlError
 from . import aspects
-from .client import Child
+from .client import Child, ChildDiedError
 from .judge import Verdict
 from .shrink import Failure, shrunk
 from .tasks import Request, Task, tasks
 
+_PR_SET_PDEATHSIG = 1
+_GRACE = 1.0  # seconds for a judge to end its child and itself
 MOST_CRASHES = 3  # of one kernel; what is left of it is not asked any more
 
 
@@ -132,7 +136,10 @@ def _guarded(task: Task) -> aspects.Found:
     """What the judge's own side of a task raises is a failure of the case; the run goes on."""
     try:
         yield from task.run()
-    except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (
+        FastdlError, ArithmeticError, LookupError, TypeError, ValueError, MemoryError,
+        ChildDiedError,
+    ) as error:  # fmt: skip
         yield task.aspect, Verdict(np.inf, f"raised {type(error).__name__}: {error}")
 
 
@@ -174,7 +181,8 @@ def _consumed(work: list[Task]) -> Iterator[Task]:
 def _worker(
     link: Connection, request: Request, seconds: float | None, again: bool, share: tuple[int, int]
 ) -> None:
-    """A judge in a process of its own."""
+    """A judge in a process of its own, which ends with the one that started it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     last = [0.0, 0]
 
     def tell(count: int, task: Task | None, number: int) -> None:
@@ -220,8 +228,11 @@ def together(
             else:
                 tell(*message)
     finally:
-        for process in links.values():
+        for link, process in links.items():
+            link.close()
+            process.join(_GRACE)
             process.terminate()
+            process.join()
     return total
 
 

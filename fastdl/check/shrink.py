@@ -63,7 +63,7 @@ class Failure:
         asked: dict[str, Any] = {"kernel": request.kernel or self.kernel}
         if self.isa != "-":
             asked["isa"] = self.isa
-        for name in ("signature", "depth", "input_bits", "spec_file"):
+        for name in ("signature", "dtypes", "depth", "input_bits", "bits", "spec_file", "emulator"):
             if getattr(request, name):
                 asked[name] = getattr(request, name)
         options = ", ".join(f"{k}={v!r}" for k, v in asked.items())

@@ -203,10 +203,14 @@ def _together(request: Request, jobs: int) -> dict[tuple[str, str, str], Swept]:
     ):
         bar = progress.add_task(", ".join(request.ops), total=INPUTS)
         futures = {pool.submit(sweep, request, a, b): b - a for a, b in pieces}
-        for future in as_completed(futures):
-            for one in future.result():
-                total.setdefault(one.key, Swept(*one.key, declared=one.declared)).merge(one)
-            progress.advance(bar, futures[future])
+        try:
+            for future in as_completed(futures):
+                for one in future.result():
+                    total.setdefault(one.key, Swept(*one.key, declared=one.declared)).merge(one)
+                progress.advance(bar, futures[future])
+        except BaseException:  # Ctrl-C ends it, not only the piece at hand
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return total
 
 

@@ -56,7 +56,7 @@ class Request:
     bits: bool = False
     spec_file: str = ""  # of the user's own ops
     isas: tuple[str, ...] = ()  # all that run there by default
-    emulator: str = ""  # what the child is run by: "qemu-x86_64 -cpu Nehalem"
+    emulator: str = ""  # what the child is run by: "qemu-x86_64 -cpu SandyBridge"
     timeout: float = TIMEOUT  # seconds that one call may take
     first: bool = False  # failure of a kernel ends its turn
 
@@ -166,8 +166,10 @@ def _kernel(
     taken = request.dtypes or tuple(told.get("dtypes") or dtypes or ("float32",))
     others = tuple(d for d in NAMES if d not in FLOATS)
     bits = request.input_bits if request.input_bits is not None else told.get("input_bits")
+    backend = str(told["backend"] or "mine")
+    backend = "mine" if backend in OURS else backend  # it is the child's word
     return Kernel(
-        op=spec.name, backend=str(told["backend"] or "mine"), name=str(told["name"]),
+        op=spec.name, backend=backend, name=str(told["name"]),
         fn=_never, dtypes=(*taken, *(others if set(taken) <= set(FLOATS) else ())),
         depth=depth or (lambda terms: terms), out=bool(told.get("out")), direct=False,
         declines=None, bits=request.bits or bool(told.get("bits")), input_bits=bits,

@@ -54,7 +54,9 @@ def main(seed: int = 0, jobs: int | None = None, json_file: str | None = None) -
             "patches_not_tested": missing, "mutants": [asdict(r) for r in results],
         }  # fmt: skip
         Path(json_file).write_text(json.dumps(record, indent=1) + "\n")
-    return 0 if all(r.killed and not r.false_alarm for r in results) else 1
+    if not all(r.killed and not r.false_alarm for r in results):
+        return 1
+    return 2 if missing else 0
 
 
 def _shares(results: Sequence[Result]) -> list[str]:
