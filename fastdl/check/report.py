@@ -125,7 +125,8 @@ class Report:
             sums = worst.terms > 1
             slack = "  slack" if sums and 0 < worst.ratio < SLACK else ""
             table.add_row(
-                op, escape(kernel), " ".join(t.isa for t in tallies), str(sum(t.cases for t in tallies)),
+                op, escape(kernel), " ".join(t.isa for t in tallies),
+                str(sum(t.cases for t in tallies)),
                 str(sum(sum(t.declined.values()) for t in tallies) or ""),
                 f"[{'red' if failed else 'green'}]{failed}[/]", f"{worst.ratio:.3g}{slack}",
                 f"{worst.depth} of {worst.terms}" if sums else "",
