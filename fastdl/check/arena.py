@@ -23,6 +23,7 @@ PAGE = mmap.PAGESIZE
 SIZE = 1 << 35  # bytes of address space; pages that are never touched cost nothing,
 EMULATED_SIZE = 1 << 31  # but not every emulator believes that
 CANARY = 0xFF  # NaN in every float dtype, −1 in every signed one
+EMPTY = 64  # bytes between a guard page and an empty array
 MARGIN = 512  # bytes beside an array, on the side without a guard page, that are watched
 
 
@@ -107,6 +108,8 @@ class Arena:
         What lies between the elements of a strided array, and beside it, is NaN.
         """
         before, span = _span(a)
+        if not span:  # NumPy's own loops look at the first element of no elements
+            at_end, shift = False, EMPTY
         shift = -(-shift // a.itemsize) * a.itemsize  # kernels see aligned elements only
         slot, base, begin = self._reserve(span, at_end, shift, CANARY)
         there = np.ndarray(a.shape, a.dtype, self._map, base + before, a.strides)
