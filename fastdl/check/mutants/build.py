@@ -28,6 +28,7 @@ FOLDER = ROOT / "build" / "mutants"
 _COMMON = [
     "-std=c++17", "-g0", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
     "-fno-trapping-math", "-w", "-Wno-psabi", "-pthread",
+    "-fno-tree-sra",  # gcc 12 has an internal error there, at -O1, in norm_length.inc
 ]  # fmt: skip
 _ISAS = {
     "baseline": ["-march=x86-64-v2", "-mno-mmx"],
