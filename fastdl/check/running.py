@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import signal
@@ -199,7 +200,8 @@ def _worker(
     except KeyboardInterrupt:
         pass
     except Exception as error:
-        link.send(("error", error))
+        with contextlib.suppress(OSError):  # nobody listens any more
+            link.send(("error", error))
 
 
 def together(
