@@ -17,7 +17,7 @@ import numpy as np
 from ...core.errors import FastdlError
 from ...spec import OPS, OpSpec, Sample
 from .. import aspects, fills
-from ..client import Answer, Child, Contestant, Way
+from ..client import Answer, Child, ChildDiedError, Contestant, Way
 from ..judge import Case, Verdict
 from . import build, gradients
 from .gradients import Gradient
@@ -64,10 +64,10 @@ class MutantChild(Child):
     def switch(self, number: int) -> None:
         """Switches a patch on, all others off; 0 for none."""
         self.number = number
-        if self._process is None:
-            self._start()
-        else:
+        try:
             self.ask("mutate", number=number)
+        except ChildDiedError:  # what the last defect did to its memory showed only now
+            self._start()
 
     def _start(self) -> None:
         super()._start()
