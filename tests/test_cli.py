@@ -73,6 +73,12 @@ def test_check_fails_with_op_kernel_sample_and_ratio(tmp_path, capsys):
     assert "replay('exp', sample, 'float32'" in printed
 
 
+def test_a_spec_that_cannot_be_run_is_said_with_status_2(tmp_path, capsys):
+    (tmp_path / "spec.py").write_text("1 / 0")
+    assert cli.main(["check", "exp", "--spec", str(tmp_path / "spec.py")]) == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
 def test_a_kernel_that_declines_everything_has_not_passed(tmp_path, capsys):
     assert judged(tmp_path, "declines") == 2
     assert "cases: nothing" in capsys.readouterr().out

@@ -20,10 +20,10 @@ from .. import _native
 from ..core.errors import ArgumentError
 from ..spec import Bools, Folded, Ints, NonNegative, Sample, Within
 from ..version import __version__
-from .client import Child, ChildDiedError
+from .client import UnjudgeableError
 from .running import Outcome, judge, together
 from .strangers import OURS
-from .tasks import Mode, Request, UnjudgeableError, tasks
+from .tasks import Mode, Request, tasks
 
 __all__ = [
     "Bools", "Folded", "Ints", "NonNegative", "Request", "Sample", "UnjudgeableError", "Within",
@@ -78,7 +78,7 @@ def replay(
     samples, spec.samples = spec.samples, (sample,)
     failures, cases = 0, 0
     try:
-        with Child(timeout=request.timeout, emulator=request.emulator) as child:
+        with request.child() as child:
             for task in tasks(request, child, {}):
                 if task.aspect != aspect or task.dtype != dtype or (ours and task.kernel != kernel):
                     continue
@@ -110,15 +110,14 @@ def main(
     begin = time.perf_counter()
     if request.mode == "quick" and seconds is None:
         seconds = QUICK_SECONDS - 3
-    count = len(request.specs())
-    jobs = min(jobs or len(os.sched_getaffinity(0)), count)
     try:
+        jobs = min(jobs or len(os.sched_getaffinity(0)), len(request.specs()))
         with Report(request) as report:
             if jobs > 1:
                 outcome = together(request, seconds, again, jobs, report.tell)
             else:
                 outcome = judge(request, seconds, again, report.progress)
-    except (UnjudgeableError, ArgumentError, ChildDiedError) as error:
+    except (UnjudgeableError, ArgumentError) as error:
         print(f"fastdl check: {error}", file=sys.stderr)
         return 2
     took = time.perf_counter() - begin

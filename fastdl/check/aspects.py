@@ -146,6 +146,16 @@ def values(
 _CHOOSY = "took the sample with some numbers and declined it with others: declined {}"
 
 
+def of_any_numbers(spec: OpSpec) -> list[str]:
+    """The families of inputs of any size, for elementwise ops.
+
+    Ops of several roundings may overflow half-way, and a backward op takes an output of its
+    forward op, which has no such range.
+    """
+    any_numbers = spec.family == "elementwise" and not spec.name.endswith("_backward")
+    return ["bit patterns", "hard places"] if any_numbers else []
+
+
 def _late(subject: Subject) -> str:
     return "" if subject.contestant.ours else subject.child.settle()
 
@@ -216,10 +226,14 @@ def _reversed(a: np.ndarray) -> np.ndarray:
     return a[back].copy()[back]
 
 
+def _filler(a: np.ndarray) -> Any:
+    """What no kernel may read: NaN, or a number that shows."""
+    return np.nan if a.dtype.kind == "f" else True if a.dtype.kind == "b" else 99
+
+
 def _padded(a: np.ndarray) -> np.ndarray:
     """Every dimension is a slice of a larger one full of NaN (or of the largest integer)."""
-    filler = np.nan if a.dtype.kind == "f" else True if a.dtype.kind == "b" else 99
-    big = np.full([2 * n + 3 for n in a.shape], filler, a.dtype)
+    big = np.full([2 * n + 3 for n in a.shape], _filler(a), a.dtype)
     window = tuple(slice(1, 1 + 2 * n, 2) for n in a.shape)
     big[window] = a
     return big[window]
@@ -227,8 +241,7 @@ def _padded(a: np.ndarray) -> np.ndarray:
 
 def _apart(a: np.ndarray) -> np.ndarray:
     """Rows as they are, farther apart: the left part of a wider array."""
-    filler = np.nan if a.dtype.kind == "f" else True if a.dtype.kind == "b" else 99
-    big = np.full((*a.shape[:-1], a.shape[-1] + 5), filler, a.dtype)
+    big = np.full((*a.shape[:-1], a.shape[-1] + 5), _filler(a), a.dtype)
     rows = big[..., : a.shape[-1]]
     rows[...] = a
     return rows

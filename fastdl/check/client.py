@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..core.dtypes import as_dtype, is_float
+from ..core.errors import FastdlError
 from ..spec import Kernel, OpSpec, Out, Plan
 from .arena import EMULATED_SIZE, SIZE, Arena, Placed
 from .child import send
@@ -81,8 +82,16 @@ class Answer:
         return not self.why and not self.declined
 
 
-class ChildDiedError(Exception):
+class UnjudgeableError(Exception):
+    """The request cannot be carried out; exit status 2."""
+
+
+class ChildDiedError(UnjudgeableError):
     """The child is gone; the message says how."""
+
+
+# What the judge's own side may raise on a case whose sizes or numbers do not fit an op.
+MISFITS = (FastdlError, ArithmeticError, LookupError, TypeError, ValueError, MemoryError)
 
 
 @dataclass(frozen=True)

@@ -21,15 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import _native
 from ..core.dtypes import FLOATS, is_float
-from ..core.errors import ArgumentError, FastdlError
+from ..core.errors import ArgumentError
 from ..spec import OpSpec, Plan, Sample
 from . import sumtree
 from .aspects import Subject, planned
-from .client import Child
+from .client import MISFITS, UnjudgeableError
 from .sizes import resized
-from .tasks import Request, UnjudgeableError, contestants, dtypes_of
+from .tasks import Request, dtypes_of, subjects
 
 TERMS = 128  # wanted of a sum; its square bounds the number of calls
 MOST_SUMS = 4  # offered to a kernel, which may decline some
@@ -222,7 +221,7 @@ def sums(spec: OpSpec, dtype: str) -> Iterator[Sum]:
             try:
                 plan = planned(spec, sample.build(np.random.default_rng(1), dtype), sample)
                 terms = spec.terms(*plan.arrays, **plan.options)
-            except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError):
+            except MISFITS:
                 continue  # the sizes do not fit the op
             if 2 < terms <= 1.25 * TERMS:
                 far = round(2 * abs(math.log2(terms / TERMS)))
@@ -432,20 +431,17 @@ def fingerprint(subject: Subject, dtype: str, found: list[Sum]) -> Fingerprint:
 
 def fingerprints(request: Request) -> Iterator[Fingerprint]:
     """Those of all kernels that a request asks for, on every instruction set."""
-    with Child() as child:
+    with request.child() as child:
         for spec in request.specs():
             found: dict[str, list[Sum]] = {}
-            for contestant in contestants(spec, request, child):
-                native = contestant.kernel.backend == "native"
-                isas = request.isas or tuple(_native.runnable_isas()) if native else (None,)
-                for isa in isas:
-                    subject = Subject(spec, contestant, isa, child, request.seed)
-                    for dtype in dtypes_of(spec, contestant.kernel):
-                        if dtype not in FLOATS:
-                            continue
-                        if dtype not in found:
-                            found[dtype] = list(itertools.islice(sums(spec, dtype), MOST_SUMS))
-                        yield fingerprint(subject, dtype, found[dtype])
+            for subject in subjects(spec, request, child):
+                contestant = subject.contestant
+                for dtype in dtypes_of(spec, contestant.kernel):
+                    if dtype not in FLOATS:
+                        continue
+                    if dtype not in found:
+                        found[dtype] = list(itertools.islice(sums(spec, dtype), MOST_SUMS))
+                    yield fingerprint(subject, dtype, found[dtype])
 
 
 def main(request: Request, json_file: str | None = None) -> int:

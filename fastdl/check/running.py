@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import FastdlError
 from . import aspects
-from .client import Child, ChildDiedError
+from .client import MISFITS, Child, ChildDiedError
 from .judge import Verdict
 from .shrink import Failure, shrunk
 from .tasks import Request, Task, tasks
@@ -137,10 +136,7 @@ def _guarded(task: Task) -> aspects.Found:
     """What the judge's own side of a task raises is a failure of the case; the run goes on."""
     try:
         yield from task.run()
-    except (
-        FastdlError, ArithmeticError, LookupError, TypeError, ValueError, MemoryError,
-        ChildDiedError,
-    ) as error:  # fmt: skip
+    except (*MISFITS, ChildDiedError) as error:
         yield task.aspect, Verdict(np.inf, f"raised {type(error).__name__}: {error}")
 
 
@@ -159,7 +155,7 @@ def judge(
     total = Outcome()
     if not mine.ops:
         return total
-    with Child(timeout=request.timeout, emulator=request.emulator) as child:
+    with request.child() as child:
         while True:
             work = list(tasks(mine, child))
             if seconds is not None:

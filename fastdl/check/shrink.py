@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import FastdlError
 from ..spec import OPS, Sample
-from .client import SILENCE
+from .client import MISFITS, SILENCE
 from .judge import Verdict
 from .sizes import smaller
 from .strangers import OURS
@@ -143,6 +142,6 @@ def _fails(work: Iterator[Task], failure: Failure) -> Failure | None:
             for label, verdict in task.run():
                 if not verdict.passed:
                     return Failure.of(task, label, verdict, failure.seed)
-        except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError):
+        except MISFITS:
             return None
     return None

@@ -24,14 +24,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import _native
 from ..core.errors import ArgumentError, FastdlError
 from ..dispatch import make_plan
 from ..spec import OpSpec, Sample, Ulps, exact
 from .aspects import Subject
-from .client import Child
+from .client import Child, UnjudgeableError
 from .judge import Case
-from .tasks import Request, UnjudgeableError, contestants
+from .tasks import Request, subjects
 
 INPUTS = 1 << 32
 CHUNK = 1 << 20  # inputs of a call
@@ -88,7 +87,7 @@ def sweepable(spec: OpSpec) -> bool:
 
 def sweep(request: Request, begin: int, end: int) -> list[Swept]:
     """Judges all kernels of a request on the inputs of some bit patterns."""
-    child = _child()
+    child = _child(request)
     found = []
     for spec in request.specs():
         subjects = list(_subjects(spec, request, child))
@@ -104,9 +103,9 @@ def sweep(request: Request, begin: int, end: int) -> list[Swept]:
 
 
 @cache
-def _child() -> Child:
-    """One for all the work of a process."""
-    child = Child()
+def _child(request: Request) -> Child:
+    """One for all the work of a process on an op."""
+    child = request.child()
     atexit.register(child.close)
     return child
 
@@ -118,12 +117,9 @@ def _declared(spec: OpSpec) -> float | None:
 
 
 def _subjects(spec: OpSpec, request: Request, child: Child) -> Iterator[Subject]:
-    for contestant in contestants(spec, request, child):
-        if "float32" not in contestant.kernel.dtypes:
-            continue
-        native = contestant.kernel.backend == "native"
-        for isa in request.isas or tuple(_native.runnable_isas()) if native else (None,):
-            yield Subject(spec, contestant, isa, child, request.seed)
+    for subject in subjects(spec, request, child):
+        if "float32" in subject.contestant.kernel.dtypes:
+            yield subject
 
 
 def _chunk(spec: OpSpec, x: np.ndarray, subjects: list[Subject], swept: list[Swept]) -> None:

@@ -19,7 +19,7 @@ from ..core.dtypes import FLOATS, NAMES
 from ..core.errors import ArgumentError, BackendError
 from ..spec import KERNELS, Kernel, OpSpec, Sample, find_ops
 from . import aspects, fills
-from .client import TIMEOUT, Child, ChildDiedError, Contestant
+from .client import TIMEOUT, Child, ChildDiedError, Contestant, UnjudgeableError
 from .clock import clock
 from .judge import Case
 from .sizes import secret
@@ -34,10 +34,6 @@ BENCH_FAMILIES = ["normal", "integers"]
 # has BLAS; in extended precision it does one at a time.
 AFFORDABLE = {"float32": 1e8, "float64": 4e6}
 FULL_FAMILIES = ["normal", "integers", *fills.HARD]
-
-
-class UnjudgeableError(Exception):
-    """The request cannot be carried out; exit status 2."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +56,17 @@ class Request:
     timeout: float = TIMEOUT  # seconds that one call may take
     first: bool = False  # failure of a kernel ends its turn
 
+    def child(self) -> Child:
+        """A process for the kernels."""
+        return Child(timeout=self.timeout, emulator=self.emulator)
+
     def specs(self) -> list[OpSpec]:
         """The ops asked for; the user's own are declared first."""
         if self.spec_file and self.spec_file not in _ran:
-            run_file(self.spec_file)
+            try:
+                run_file(self.spec_file)
+            except Exception as error:  # it is anyone's code
+                raise UnjudgeableError(f"--spec {self.spec_file}: {error!r}") from error
             _ran.add(self.spec_file)
         return find_ops(self.ops)
 
@@ -210,6 +213,17 @@ def depth_formula(text: str) -> Callable[[int], int]:
     )
 
 
+def subjects(
+    spec: OpSpec, request: Request, child: Child, memo: dict[Any, Any] | None = None
+) -> Iterator[aspects.Subject]:
+    """The kernels to judge of an op, native ones on each instruction set that runs there."""
+    memo = {} if memo is None else memo
+    for contestant in contestants(spec, request, child):
+        native = contestant.kernel.backend == "native"
+        for isa in request.isas or child.isas if native else (None,):
+            yield aspects.Subject(spec, contestant, isa, child, request.seed, memo)
+
+
 def tasks(request: Request, child: Child, cases: dict[Any, Case] | None = None) -> Iterator[Task]:
     """Everything a request asks, op by op; `cases` are shared by the kernels of an op."""
     specs = request.specs()
@@ -225,12 +239,8 @@ def tasks(request: Request, child: Child, cases: dict[Any, Case] | None = None) 
         memo: dict[Any, Any] = {} if cases is None else cases
         if not request.kernel:
             yield from _of_the_op(spec, request, child)
-        for contestant in contestants(spec, request, child):
-            native = contestant.kernel.backend == "native"
-            isas = request.isas or child.isas if native else (None,)
-            for isa in isas:
-                subject = aspects.Subject(spec, contestant, isa, child, request.seed, memo)
-                yield from _of_a_kernel(subject, request.mode, memo)
+        for subject in subjects(spec, request, child, memo):
+            yield from _of_a_kernel(subject, request.mode, memo)
 
 
 def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
@@ -260,11 +270,8 @@ def _affordable(spec: OpSpec, sample: Sample, dtype: str, memo: dict[Any, Any]) 
 
 def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -> Iterator[Task]:
     spec, contestant = subject.spec, subject.contestant
-    # Ops of several roundings may overflow half-way, and a backward op takes an output of its
-    # forward op, which has no such range.
-    sweeps = spec.family == "elementwise" and not spec.name.endswith("_backward")
     families = QUICK_FAMILIES if mode == "quick" else FULL_FAMILIES
-    families = [*families, "bit patterns", "hard places"] if sweeps else families
+    families = [*families, *aspects.of_any_numbers(spec)]
     # Where an instruction set adds no code to the one below, a few cases show that it runs.
     same_code = subject.isa == "avx512_bf16" and "bfloat16" not in contestant.kernel.dtypes
     most = FORKED_RANKS if same_code and mode != "full" else sys.maxsize

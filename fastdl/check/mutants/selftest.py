@@ -17,7 +17,7 @@ import numpy as np
 from ...core.errors import FastdlError
 from ...spec import OPS, OpSpec, Sample
 from .. import aspects, fills
-from ..client import Answer, Child, ChildDiedError, Contestant, Way
+from ..client import MISFITS, Answer, Child, ChildDiedError, Contestant, Way
 from ..judge import Case, Verdict
 from . import build, gradients
 from .gradients import Gradient
@@ -118,8 +118,7 @@ def asked(
         family = "integers" if rule == "integers" else "normal"
         yield from aspects.values(subject, sample, dtype, [family], cases)
     elif rule == "hard inputs":
-        sweeps = spec.family == "elementwise" and not spec.name.endswith("_backward")
-        families = [*fills.HARD, "bit patterns"] if sweeps else list(fills.HARD)
+        families = [*fills.HARD, *aspects.of_any_numbers(spec)]
         yield from aspects.values(subject, sample, dtype, families, cases)
         yield from aspects.lanes(subject, sample, dtype)
     elif rule == "strides":
@@ -137,7 +136,7 @@ def guarded(rule: str, found: aspects.Found) -> aspects.Found:
     """What the judge's own side raises is a failure of the rule."""
     try:
         yield from found
-    except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except MISFITS as error:
         yield rule, Verdict(np.inf, f"raised {type(error).__name__}: {error}")
 
 
@@ -191,7 +190,7 @@ class Bench:
                     caught = self.caught(harness, trial)
                 if caught:
                     result.others.append(harness.name)
-        except (FastdlError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except MISFITS as error:
             result.instead = f"the judge raised {type(error).__name__}: {error}"
         finally:
             trial.turn(False)
