@@ -11,7 +11,7 @@ import numpy as np
 from ..backends.reference import pool_lp as reference
 from ..core import checks
 from ..core.dtypes import FLOATS
-from ..core.errorbound import Bounded, bounded
+from ..core.errorbound import Bounded, bounded, gamma
 from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_bool, as_float, is_channels_last
 from ..core.windows import numbers
@@ -166,7 +166,7 @@ def _gradient_bounded(
         reference.spread(a, size, kernel_size, stride)
         for a in (share.value, share.error, np.abs(share.value) + share.error)
     )
-    rounding = share.depth * share.unit / (1 - share.depth * share.unit) * magnitude
+    rounding = gamma(share.depth, share.unit) * magnitude
     sums = share._make(value, error + rounding).in_range()
     return sums if p == 1 else sums * _powered(x, p - 1)
 
