@@ -83,7 +83,8 @@ def test_a_kernels_file_names_the_ops_itself(tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(
         "import numpy as np\nimport fastdl\n\n"
-        "@fastdl.kernel('exp', backend='mine')\ndef f(x): return np.exp(x.astype('g')).astype(x.dtype)\n"
+        "@fastdl.kernel('exp', backend='mine')\n"
+        "def f(x): return np.exp(x.astype('g')).astype(x.dtype)\n"
     )
     assert cli.main(["check", "--kernel", str(file), "--seed", "1"]) == 0
     assert "exp" in capsys.readouterr().out
