@@ -3,7 +3,7 @@
 {"op": "matmul", "sample": "1024", "dtype": "float32"}   prepare; has it the op?
 {"seconds": 0.2}                                          run a block; times of calls
 
-With "arrays", their shapes, the sample need not be the spec's; "transposed" ones are views of others.
+With "arrays" (their shapes) the sample need not be the spec's; "transposed" ones are views.
 """
 
 from __future__ import annotations
