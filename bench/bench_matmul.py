@@ -1,7 +1,7 @@
 """Matrix products beside every peer: squares, linear layers, few rows, transposes, odd sizes.
 
     python bench/bench_matmul.py [--threads 1,2] [--dtypes float32,float64] [--groups squares,...]
-                                 [--vs numpy,torch,...] [--json FILE]
+                                 [--vs numpy,torch,...] [--json FILE] [--plot FILE]
 
 Plain calls race plain calls (a @ b; ORT is fed both operands); the rows of the group `packed` race
 calls whose right-hand side was packed beforehand. The ratio is that of the quickest peer to fastdl;
@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import sys
 from pathlib import Path
 
 from fastdl.bench import Contestant, circumstances, peers, race
@@ -70,14 +71,16 @@ def main():
     parser.add_argument("--vs", default="numpy,torch,jax,ort")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json")
+    parser.add_argument("--plot", help="a picture of one thread's rows on the roofline")
     args = parser.parse_args()
     present = peers.installed()
     chosen = peers.choose([name for name in args.vs.split(",") if name in present])
     chosen = {name: v for name, v in chosen.items() if not name.endswith(("-nhwc", "-packed"))}
     report = Report(chosen, len(os.sched_getaffinity(0)), [])
-    rows = []
+    rows: list[dict] = []
+    rooflines = {}
     for threads in map(int, args.threads.split(",")):
-        roofline = measure(threads)
+        roofline = rooflines[threads] = measure(threads)
         report.start(threads, roofline)
         contestants = [Contestant(name, threads) for name in chosen]
         for dtype in args.dtypes.split(","):
@@ -91,8 +94,13 @@ def main():
             contestant.close()
     summary = summarise(rows)
     if args.json:
-        record = {**circumstances(chosen), "command": "bench/bench_matmul.py"}
-        Path(args.json).write_text(json.dumps({**record, **summary, "rows": rows}, indent=1) + "\n")
+        record = {
+            **circumstances(chosen), "command": " ".join(["python", *sys.argv]),
+            "rooflines": {n: r._asdict() for n, r in rooflines.items()}, **summary, "rows": rows,
+        }  # fmt: skip
+        Path(args.json).write_text(json.dumps(record, indent=1) + "\n")
+    if args.plot:
+        plot(args.plot, rows, rooflines)
 
 
 def summarise(rows):
@@ -116,6 +124,34 @@ def summarise(rows):
         print(f"lost: {row['sample']}, {row['dtype']}, {row['threads']} thread(s):"
               f" {row['ratio']:.2f} of {row['best']}")  # fmt: skip
     return {"lost": len(lost), "open_rows": len(open_field), "geometric_mean": mean}
+
+
+def plot(file, rows, rooflines):
+    """Flops a second over flops a byte, one thread: fastdl's rows and each one's quickest peer."""
+    import matplotlib.pyplot as plt
+
+    threads = min(rooflines)
+    dtypes = sorted({row["dtype"] for row in rows})
+    figure, axes = plt.subplots(1, len(dtypes), figsize=(6.5 * len(dtypes), 4.5), squeeze=False)
+    for axis, dtype in zip(axes[0], dtypes, strict=True):
+        mine = [r for r in rows if r["dtype"] == dtype and r["threads"] == threads]
+        intensity = [r["flops"] / r["bytes"] for r in mine]
+        ends = [min(intensity) / 2, max(intensity) * 2]
+        peak = rooflines[threads].flops[dtype] / 1e9
+        for size, rate in rooflines[threads].bandwidth[1:]:
+            roof = [min(peak, x * rate / 1e9) for x in (ends[0], peak * 1e9 / rate, ends[1])]
+            axis.plot([ends[0], peak * 1e9 / rate, ends[1]], roof, color="0.75", lw=1, zorder=0)
+            axis.annotate(f"{size >> 10} KiB", (ends[0], roof[0]), color="0.5", fontsize=7)
+        for label, style in (("best", "x"), ("fastdl", "o")):
+            rates = [r["flops"] / r["results"][r["best"] if label == "best" else label]["median"]
+                     / 1e9 for r in mine]  # fmt: skip
+            name = "quickest peer" if label == "best" else "fastdl"
+            axis.plot(intensity, rates, style, label=name, ms=5, alpha=0.8)
+        axis.set(xscale="log", yscale="log", xlabel="flops a byte", title=f"{dtype}, 1 thread")
+        axis.set_ylabel("GFLOP/s")
+        axis.legend(loc="lower right")
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
 
 
 if __name__ == "__main__":
