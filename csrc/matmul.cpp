@@ -3,15 +3,16 @@
 // A product takes one of four ways, by its shape and strides alone:
 //   few rows   min(m, n) <= 8: bound by reading the large operand, which is left where it is
 //   direct     up to 64^3: tiles straight on both operands
-//   blocked    sums in blocks of kc terms; B packed in panels, by the chunk that uses them when one
-//              block of rows covers m, ahead of all chunks otherwise
-//   + A packed from 256^3 on, or where its strides are bad for the tile
-// Blocks of a sum are as long as each other, at most 512 terms, and added in order, so the tree of
-// a sum of k terms is at most min(k, 512 + k / 512) deep, for both dtypes and every instruction
+//   blocked    sums in blocks of kc terms; B packed in panels, by the chunk that uses them where
+//              there are enough for all threads, ahead of all chunks otherwise
+//   + A packed where its strides are bad for the tile
+// Blocks of a sum are as long as each other, at most 1024 terms, and added in order, so the tree of
+// a sum of k terms is at most min(k, 1024 + k / 1024) deep, for both dtypes and every instruction
 // set; `linear` adds the bias, 1 more.
 #include "matmul.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
 #include "array.h"
@@ -21,15 +22,14 @@
 namespace fd {
 namespace {
 
-constexpr int64_t kDirect = 64 * 64 * 64;    // products a * b, below which nothing is packed
-constexpr int64_t kPackA = 256 * 256 * 256;  // from which packing A pays
-constexpr int64_t kFewRowsFrom = 4096;       // below, tiles beat the kernels for few rows
-constexpr int64_t kChunk = 1 << 20;          // products a * b worth a chunk of its own
-constexpr int64_t kGroup = 4 * kChunk;       // products in a chunk of the blocked way, about
-constexpr int64_t kGroupBytes = 512 << 10;   // of packed B in it
-constexpr int64_t kChunks = 16;              // wanted, to balance the load of a few cores
-constexpr int64_t kPackColumns = 64;         // of A that are packed for all tiles at once
-constexpr int64_t kPanelRows = 8;            // row blocks of packed A kept at once
+constexpr int64_t kDirect = 64 * 64 * 64;   // products a * b, below which nothing is packed
+constexpr int64_t kFewRowsFrom = 4096;      // below, tiles beat the kernels for few rows
+constexpr int64_t kChunk = 1 << 20;         // products a * b worth a chunk of its own
+constexpr int64_t kGroupBytes = 384 << 10;  // of packed B in a chunk of the blocked way
+constexpr int64_t kPackColumns = 64;        // of A that are packed for all tiles at once
+constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing
+constexpr int64_t kApart = 16;              // numbers between packed rows of A
+constexpr int64_t kPackedRows = 2688;       // of A kept packed at once
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Where part i of n things cut into `parts` nearly equal parts begins.
@@ -132,6 +132,9 @@ void multiply_direct(const Matrix<const T>& a, const Matrix<const T>& b, const M
   }
 }
 
+// A chunk is some panels of B, which it packs for itself, times all rows of A, or, where there are
+// fewer panels than threads, times a block of rows; then B is packed ahead of all chunks. Its
+// panels stay in L2 while one tile of A after the other passes through L1.
 template <class T>
 void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                       const Epilogue<T>& epilogue) {
@@ -139,101 +142,113 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
   const int64_t m = c.rows, n = c.columns, k = a.columns, mr = kernels.mr, nr = kernels.nr;
 
   const int64_t k_blocks = ceil_div(k, kernels.kc), k_most = ceil_div(k, k_blocks);
-  const int64_t panels = ceil_div(n, nr);
-  // Rows in as few blocks as L2 allows, but enough of them for all cores when columns are few.
+  const int64_t panels = ceil_div(n, nr), threads = num_threads();
+  const int64_t chunks_most = threads == 1 ? 1 : std::max<int64_t>(1, m * n * k / kChunk);
   const int64_t row_blocks =
-      std::max(ceil_div(m, kernels.mc),
-               std::min({ceil_div(kChunks, panels), ceil_div(m, mr), ceil_div(m * n * k, kChunk)}));
+      std::min({ceil_div(threads, panels), ceil_div(m, mr), ceil_div(chunks_most, panels)});
   const bool b_in_place = unit_columns(b) && m <= mr;
   const bool b_ahead = !b_in_place && row_blocks > 1;
+  const bool b_rows = unit_columns(b);  // the tile that meets a panel first can pack it
   const bool a_aliases = a.row_stride * int64_t{sizeof(T)} % 4096 == 0 && m > 8;  // one set of L1
   const bool a_scattered = a.column_stride != 1 && a.row_stride != 1;
-  const bool a_ahead = m * n * k >= kPackA ? panels > 4 : (a_aliases || a_scattered) && panels > 2;
+  // Packed where its strides are bad for the tile: rows as rows, at a distance that does not alias.
+  const bool a_ahead = (a_aliases || a_scattered) && panels > 2;
+  const bool a_rows = a.column_stride == 1;
+  const int64_t apart = k_most + kApart;
 
-  // Columns and rows whose packed operands are kept at once.
-  const int64_t n_blocks = ceil_div(n, kernels.nc);
-  const int64_t m_blocks = a_ahead ? ceil_div(row_blocks, kPanelRows) : 1;
-  const int64_t panels_most = ceil_div(panels, n_blocks), rows_in_block = ceil_div(m, row_blocks);
-  const int64_t blocks_most = ceil_div(row_blocks, m_blocks);
-  Scratch packed_b(b_ahead ? sizeof(T) * panels_most * nr * k_most : 0);
-  Scratch packed_a(a_ahead ? sizeof(T) * (blocks_most * rows_in_block) * k_most : 0);
+  // Rows of A that are kept packed at once, and columns of B where it is packed ahead.
+  const int64_t m_blocks = a_ahead ? ceil_div(m, kPackedRows) : 1;
+  const int64_t n_blocks = b_ahead ? ceil_div(n, kernels.nc) : 1;
+  Scratch packed_b(b_ahead ? sizeof(T) * ceil_div(panels, n_blocks) * nr * k_most : 0);
+  Scratch packed_a(a_ahead ? sizeof(T) * ceil_div(m, m_blocks) * apart : 0);
 
   const auto pack_panels = [&](int64_t k0, int64_t k1, int64_t first, int64_t last, T* to) {
     const int64_t j = first * nr;
     kernels.pack(k1 - k0, static_cast<int>(std::min(last * nr, n) - j), b.at(k0, j),
                  b.column_stride, b.row_stride, to, static_cast<int>(nr));
   };
-  // Some panels are a chunk's: wide enough to read the rows of B by the line, within half of L2,
-  // and not so many that cores go idle.
-  const int64_t group_most =
-      std::max<int64_t>(1, std::min({ceil_div(kGroup, rows_in_block * nr * k_most),
-                                     kGroupBytes / (nr * k_most * int64_t{sizeof(T)}),
-                                     ceil_div(panels * row_blocks, kChunks / 2)}));
+  const int64_t in_l2 = std::max<int64_t>(1, kGroupBytes / (nr * k_most * int64_t{sizeof(T)}));
 
   for (int64_t kb = 0; kb < k_blocks; ++kb) {
     const int64_t k0 = cut(k, k_blocks, kb), k1 = cut(k, k_blocks, kb + 1), k_size = k1 - k0;
     const Epilogue<T> block = block_epilogue(epilogue, kb == 0, kb == k_blocks - 1);
-    for (int64_t nb = 0; nb < n_blocks; ++nb) {
-      const int64_t p0 = cut(panels, n_blocks, nb), p1 = cut(panels, n_blocks, nb + 1);
-      for (int64_t mb = 0; mb < m_blocks; ++mb) {
-        const int64_t r0 = cut(row_blocks, m_blocks, mb), r1 = cut(row_blocks, m_blocks, mb + 1);
-        const int64_t i_base = cut(m, row_blocks, r0);
-
-        const int64_t pack_b_chunks = b_ahead && mb == 0 ? ceil_div(p1 - p0, 4) : 0;
-        const int64_t pack_a_chunks = a_ahead ? r1 - r0 : 0;
-        const double packed =
-            static_cast<double>(k_size) * static_cast<double>(pack_b_chunks * 4 * nr) +
-            static_cast<double>(k_size) * static_cast<double>(pack_a_chunks * rows_in_block);
-        parallel_for(pack_a_chunks + pack_b_chunks, packed / 4, [&](int64_t chunk) {
-          if (chunk >= pack_a_chunks) {
-            const int64_t p = p0 + 4 * (chunk - pack_a_chunks);
-            pack_panels(k0, k1, p, std::min(p + 4, p1), packed_b.as<T>() + (p - p0) * nr * k_size);
-            return;
+    for (int64_t mb = 0; mb < m_blocks; ++mb) {
+      const int64_t m0 = cut(m, m_blocks, mb), m1 = cut(m, m_blocks, mb + 1);
+      const int64_t strips = ceil_div(m1 - m0, mr);
+      const auto strip = [&](int64_t t) { return m0 + cut(m1 - m0, strips, t); };
+      const auto pack_strips = [&](int64_t begin, int64_t end) {
+        if (a_rows) {
+          for (int64_t i = strip(begin); i < strip(end); ++i)
+            std::memcpy(packed_a.as<T>() + (i - m0) * apart, a.at(i, k0), sizeof(T) * k_size);
+          return;
+        }
+        // Columns of A contiguous: all tiles take some columns, then the next ones, so that a
+        // line serves two tiles while it is cached (columns 4096 bytes apart share a set).
+        const int64_t stretch = a.row_stride == 1 ? kPackColumns : k_size;
+        for (int64_t k = 0; k < k_size; k += stretch) {
+          for (int64_t t = begin; t < end; ++t) {
+            const int64_t i = strip(t), rows = strip(t + 1) - i;
+            kernels.pack(std::min(stretch, k_size - k), static_cast<int>(rows), a.at(i, k0 + k),
+                         a.row_stride, a.column_stride,
+                         packed_a.as<T>() + (i - m0) * k_size + k * rows, static_cast<int>(rows));
           }
-          const int64_t i0 = cut(m, row_blocks, r0 + chunk);
-          const int64_t i1 = cut(m, row_blocks, r0 + chunk + 1), tiles = ceil_div(i1 - i0, mr);
-          // Columns of A contiguous: all tiles take some columns, then the next ones, so that a
-          // line serves two tiles while it is cached (columns 4096 bytes apart share a set).
-          const int64_t stretch = a.row_stride == 1 ? kPackColumns : k_size;
-          for (int64_t k = 0; k < k_size; k += stretch) {
-            for (int64_t t = 0; t < tiles; ++t) {
-              const int64_t i = i0 + cut(i1 - i0, tiles, t);
-              const int rows = static_cast<int>(i0 + cut(i1 - i0, tiles, t + 1) - i);
-              kernels.pack(std::min(stretch, k_size - k), rows, a.at(i, k0 + k), a.row_stride,
-                           a.column_stride, packed_a.as<T>() + (i - i_base) * k_size + k * rows,
-                           rows);
-            }
-          }
+        }
+      };
+      if (a_ahead) {
+        const int64_t chunks = ceil_div(strips, kPackStrips);
+        const double packed = static_cast<double>(k_size) * static_cast<double>(m1 - m0);
+        parallel_for(chunks, packed / 4, [&](int64_t chunk) {
+          pack_strips(cut(strips, chunks, chunk), cut(strips, chunks, chunk + 1));
         });
-
-        // A chunk is a block of rows and some panels.
-        const int64_t groups = ceil_div(p1 - p0, group_most);
-        parallel_for((r1 - r0) * groups, multiply_nanoseconds<T>(m, n, k_size), [&](int64_t chunk) {
-          const int64_t r = r0 + chunk / groups, group = chunk % groups;
-          const int64_t i0 = cut(m, row_blocks, r), i1 = cut(m, row_blocks, r + 1);
-          const int64_t tiles = ceil_div(i1 - i0, mr);
-          const int64_t first = p0 + cut(p1 - p0, groups, group);
-          const int64_t last = p0 + cut(p1 - p0, groups, group + 1);
-          const bool own = !b_in_place && !b_ahead;
-          Scratch packed(own ? sizeof(T) * (last - first) * nr * k_size : 0);
-          if (own) pack_panels(k0, k1, first, last, packed.as<T>());
-          for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t i = i0 + cut(i1 - i0, tiles, t);
-            const int rows = static_cast<int>(i0 + cut(i1 - i0, tiles, t + 1) - i);
-            const Rows<T> from = a_ahead
-                                     ? Rows<T>{packed_a.as<T>() + (i - i_base) * k_size, 1, rows}
-                                     : Rows<T>{a.at(i, k0), a.row_stride, a.column_stride};
-            for (int64_t p = first; p < last; ++p) {
-              const int64_t j = p * nr;
-              const T* panel = b_in_place ? b.at(k0, j)
-                               : b_ahead  ? packed_b.as<T>() + (p - p0) * nr * k_size
-                                          : packed.as<T>() + (p - first) * nr * k_size;
-              kernels.tile(k_size, from, panel, b_in_place ? b.row_stride : nr, !b_in_place,
-                           c.at(i, j), c.row_stride, rows, static_cast<int>(std::min(nr, n - j)),
-                           at(block, i, j));
-            }
-          }
-        });
+      }
+      for (int64_t nb = 0; nb < n_blocks; ++nb) {
+        const int64_t p0 = cut(panels, n_blocks, nb), p1 = cut(panels, n_blocks, nb + 1);
+        if (b_ahead && (mb == 0 || n_blocks > 1)) {
+          parallel_for(p1 - p0, static_cast<double>(k_size * (p1 - p0) * nr) / 4, [&](int64_t p) {
+            pack_panels(k0, k1, p0 + p, p0 + p + 1, packed_b.as<T>() + p * nr * k_size);
+          });
+        }
+        // As many groups for each thread, where there are enough panels.
+        const int64_t least = std::max(ceil_div(p1 - p0, in_l2),
+                                       std::min(chunks_most, threads == 1 ? 1 : 4 * threads));
+        const int64_t groups = std::min(p1 - p0, ceil_div(least, threads) * threads);
+        parallel_for(
+            row_blocks * groups, multiply_nanoseconds<T>(m1 - m0, n, k_size), [&](int64_t chunk) {
+              const int64_t r = chunk / groups, group = chunk % groups;
+              const int64_t first = p0 + cut(p1 - p0, groups, group);
+              const int64_t last = p0 + cut(p1 - p0, groups, group + 1);
+              const bool own = !b_in_place && !b_ahead;
+              Scratch packed(own ? sizeof(T) * (last - first) * nr * k_size : 0);
+              T* const panels =
+                  b_ahead ? packed_b.as<T>() + (first - p0) * nr * k_size : packed.as<T>();
+              const int64_t whole = own && b_rows ? std::min(last, n / nr) : first;
+              if (own && whole < last)
+                pack_panels(k0, k1, whole, last, panels + (whole - first) * nr * k_size);
+              const int64_t begin = cut(strips, row_blocks, r);
+              for (int64_t t = begin; t < cut(strips, row_blocks, r + 1); ++t) {
+                const int64_t i = strip(t);
+                const int rows = static_cast<int>(strip(t + 1) - i);
+                const T* const kept = packed_a.as<T>() + (i - m0) * (a_rows ? apart : k_size);
+                const Rows<T> from = !a_ahead ? Rows<T>{a.at(i, k0), a.row_stride, a.column_stride}
+                                     : a_rows ? Rows<T>{kept, apart, 1}
+                                              : Rows<T>{kept, 1, rows};
+                for (int64_t p = first; p < last; ++p) {
+                  const int64_t j = p * nr;
+                  T* const panel = panels + (p - first) * nr * k_size;
+                  const int columns = static_cast<int>(std::min(nr, n - j));
+                  const Epilogue<T> e = at(block, i, j);
+                  if (t == begin && p < whole)
+                    kernels.tile_packing(k_size, from, b.at(k0, j), b.row_stride, panel, c.at(i, j),
+                                         c.row_stride, rows, e);
+                  else if (b_in_place)
+                    kernels.tile(k_size, from, b.at(k0, j), b.row_stride, false, c.at(i, j),
+                                 c.row_stride, rows, columns, e);
+                  else
+                    kernels.tile(k_size, from, panel, nr, true, c.at(i, j), c.row_stride, rows,
+                                 columns, e);
+                }
+              }
+            });
       }
     }
   }

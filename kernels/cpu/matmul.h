@@ -28,8 +28,8 @@ constexpr int kFewRows = 8;
 
 template <class T>
 struct MatmulKernels {
-  int mr, nr;      // the largest tile: rows and columns of C
-  int mc, kc, nc;  // cache blocks: rows of A, terms of a sum, columns of B
+  int mr, nr;  // the largest tile: rows and columns of C
+  int kc, nc;  // cache blocks: terms of a sum, columns of B
 
   // c[i * ldc + j] = epilogue( sum over pieces p, over k of
   //                            rows.a[offset[p] + i * row_stride + k * k_stride] *
@@ -40,6 +40,10 @@ struct MatmulKernels {
   // panel with `packed` set is read to its full width nr.
   void (*tile)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, bool packed, T* c,
                int64_t ldc, int m, int n, const Epilogue<T>& epilogue);
+
+  // As `tile` with b in place, n = nr, one piece, and leaves b in `panel` as `pack` would.
+  void (*tile_packing)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* panel, T* c,
+                       int64_t ldc, int m, const Epilogue<T>& epilogue);
 
   // Panels of `width` columns, back to back, from `count` columns of the source:
   // panels[(p * k_size + k) * width + w] = source[(p * width + w) * w_stride + k * k_stride],
