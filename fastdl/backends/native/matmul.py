@@ -7,8 +7,8 @@ from ...spec import kernel
 
 
 def _depth(terms: int) -> int:
-    """Chains of at most 512 terms, added up in order; linear's bias is one of the terms."""
-    return min(terms, 513 + terms // 512)
+    """Chains of at most 1024 terms, added up in order; linear's bias is one of the terms."""
+    return min(terms, 1025 + terms // 1024)
 
 
 kernel("matmul", backend="native", depth=_depth, out=True, direct=True)(_native.matmul)
