@@ -9,12 +9,23 @@
 // Blocks of a sum are as long as each other, at most 512 terms, and added in order, so the tree of
 // a sum of k terms is at most min(k, 512 + k / 512) deep, for both dtypes and every instruction
 // set; `linear` adds the bias, 1 more.
+//
+// With `rows_alike` (invariant="batch") the bits of a row of c depend on that row of a and on b, not
+// on m, on the row's place, or on strides. Every way left computes each element of c by itself, by
+// the same operations in the same order:
+//   * a tile's sum is one chain of multiply-adds from zero in order of k, whatever the tile's height,
+//     the lane, and where its operands lie, packed (with zeros in other lanes) or in place;
+//   * so is a sum of `sweep`, the way left for few rows; dot products, in several chains, are not
+//     taken, nor is c's transpose, whose biases are added in another order;
+//   * the blocks of a sum are cut by k alone and added in order; `direct` has one, as k <= kc there.
+// Batches folded into rows change m only. (A NaN is one there as here; its payload is the machine's.)
 #include "matmul.h"
 
 #include <algorithm>
 #include <optional>
 
 #include "array.h"
+#include "matmul_strassen.h"
 #include "memory.h"
 #include "threads.h"
 
@@ -58,13 +69,12 @@ void copy(const Matrix<T>& from, const Matrix<U>& to) {
   }
 }
 
-template <class T>
-void multiply_through_buffer(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                             const Epilogue<T>& epilogue) {
+template <class T, class Product>
+void through_buffer(const Matrix<T>& c, bool accumulate, Product product) {
   Scratch scratch(sizeof(T) * c.rows * c.columns);
   const Matrix<T> buffer{scratch.as<T>(), c.rows, c.columns, c.columns, 1};
-  if (epilogue.accumulate) copy(c, buffer);
-  multiply<T>(a, b, buffer, epilogue);
+  if (accumulate) copy(c, buffer);
+  product(buffer);
   copy(buffer, c);
 }
 
@@ -75,14 +85,15 @@ int64_t few_rows_chunks(int64_t most, int64_t size, int64_t of_a_thread) {
   return std::min({most, ceil_div(size, kChunk / 16), std::max(wanted, size / (16 * kChunk))});
 }
 
-// c of at most kFewRows rows. False when B is contiguous neither way, or c in the wrong one.
+// c of at most kFewRows rows. False when B is contiguous neither way, or c in the wrong one, or, for
+// sums `in_order` as the tiles' are, when it would take dot products.
 template <class T>
 bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                       const Epilogue<T>& epilogue) {
+                       const Epilogue<T>& epilogue, bool in_order) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns;
   const double nanoseconds = multiply_nanoseconds<T>(m, n, k);
-  if (b.row_stride == 1 && k > 1) {
+  if (b.row_stride == 1 && k > 1 && !in_order) {
     Scratch scratch(a.column_stride == 1 ? 0 : sizeof(T) * m * k);
     Matrix<const T> rows = a;
     if (a.column_stride != 1) {
@@ -252,23 +263,27 @@ template double multiply_nanoseconds<double>(int64_t, int64_t, int64_t);
 
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-              const Epilogue<T>& epilogue) {
+              const Epilogue<T>& epilogue, bool rows_alike) {
   const int64_t m = c.rows, n = c.columns, k = a.columns, products = m * n * k;
   if (m == 0 || n == 0) return;
   const auto transposed = [&](auto&& way) {
     return way(b.transposed(), a.transposed(), c.transposed(),
-               Epilogue<T>{epilogue.accumulate, epilogue.column_bias, epilogue.row_bias});
+               Epilogue<T>{epilogue.accumulate, epilogue.column_bias, epilogue.row_bias}, false);
   };
-  if (std::min(m, n) <= kFewRows && products >= kFewRowsFrom) {
-    const bool done =
-        m <= n ? multiply_few_rows(a, b, c, epilogue) : transposed(multiply_few_rows<T>);
+  const bool few_rows = m <= n || rows_alike;
+  if ((few_rows ? m : n) <= kFewRows && products >= kFewRowsFrom) {
+    const bool done = few_rows ? multiply_few_rows(a, b, c, epilogue, rows_alike)
+                               : transposed(multiply_few_rows<T>);
     if (done) return;
   }
   if (!unit_columns(c)) {
-    if (c.row_stride == 1 || m == 1)
+    if ((c.row_stride == 1 || m == 1) && !rows_alike) {
       transposed(multiply<T>);
-    else
-      multiply_through_buffer(a, b, c, epilogue);
+    } else {
+      through_buffer(c, epilogue.accumulate, [&](const Matrix<T>& buffer) {
+        multiply<T>(a, b, buffer, epilogue, rows_alike);
+      });
+    }
     return;
   }
   if (k == 0 || (unit_columns(b) && products <= kDirect && k <= matmul_kernels<T>().kc))
@@ -277,11 +292,13 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     multiply_blocked(a, b, c, epilogue);
 }
 template void multiply<float>(const Matrix<const float>&, const Matrix<const float>&,
-                              const Matrix<float>&, const Epilogue<float>&);
+                              const Matrix<float>&, const Epilogue<float>&, bool);
 template void multiply<double>(const Matrix<const double>&, const Matrix<const double>&,
-                               const Matrix<double>&, const Epilogue<double>&);
+                               const Matrix<double>&, const Epilogue<double>&, bool);
 
 namespace {
+
+enum class Way { by_shape, rows_alike, strassen };  // what a caller asked for
 
 // The dimensions before the matrix, of a, b and c together; strides 0 where one is broadcast.
 struct Batch {
@@ -306,7 +323,7 @@ struct Batch {
 
 template <class T>
 void multiply_batch(const Batch& batch, const Matrix<const T>& a, const Matrix<const T>& b,
-                    const Matrix<T>& c, const Epilogue<T>& epilogue) {
+                    const Matrix<T>& c, const Epilogue<T>& epilogue, Way way) {
   const int64_t count = batch.size();
   if (count == 0) return;
   const auto one = [&](int64_t index) {
@@ -317,7 +334,12 @@ void multiply_batch(const Batch& batch, const Matrix<const T>& a, const Matrix<c
     x.data += offset[0];
     y.data += offset[1];
     z.data += offset[2];
-    multiply(x, y, z, epilogue);
+    if (way == Way::strassen && unit_columns(z))
+      multiply_strassen(x, y, z);
+    else if (way == Way::strassen)
+      through_buffer(z, false, [&](const Matrix<T>& to) { multiply_strassen(x, y, to); });
+    else
+      multiply(x, y, z, epilogue, way == Way::rows_alike);
   };
   // Large matrices take the threads one after the other, small ones share them out.
   const double nanoseconds = multiply_nanoseconds<T>(c.rows, c.columns, a.columns) + 20;
@@ -337,6 +359,7 @@ void multiply_batch(const Batch& batch, const Matrix<const T>& a, const Matrix<c
 struct Call {
   Array a, b, c;
   Batch batch;
+  Way way = Way::by_shape;
   int64_t m, n, k;
   int64_t a_row, a_column, b_row, b_column, c_row, c_column;
 
@@ -368,7 +391,7 @@ void run(const Call& call, const Array* bias) {
     for (int64_t j = 0; j < call.n; ++j) scratch.as<T>()[j] = bias->ptr<T>()[j * bias_stride];
     epilogue.column_bias = scratch.as<T>();
   }
-  multiply_batch(call.batch, a, b, c, epilogue);
+  multiply_batch(call.batch, a, b, c, epilogue, call.way);
 }
 
 // Makes or checks the output, of the batch's shape, then m and n unless left out, and runs.
@@ -393,7 +416,7 @@ py::object finish(Call& call, py::handle out, bool has_m, bool has_n, const Arra
   std::copy(call.c.stride, call.c.stride + call.batch.ndim, call.batch.stride[2]);
   call.c_row = has_m ? call.c.stride[call.batch.ndim] : 0;
   call.c_column = has_n ? call.c.stride[call.batch.ndim + has_m] : 1;
-  call.fold_batch_into_rows();
+  if (call.way != Way::strassen) call.fold_batch_into_rows();  // which halves each matrix
 
   const bool f32 = call.a.dtype == DType::f32;
   const double nanoseconds = static_cast<double>(call.batch.size()) *
@@ -405,11 +428,29 @@ py::object finish(Call& call, py::handle out, bool has_m, bool has_n, const Arra
   return result;
 }
 
+// The options `invariant` and `algorithm`; false for what the op's checks are to refuse.
+bool read_way(py::handle invariant, py::handle algorithm, Way& way) {
+  const auto is = [](py::handle option, const char* name) {
+    return PyUnicode_Check(option.ptr()) &&
+           PyUnicode_CompareWithASCIIString(option.ptr(), name) == 0;
+  };
+  if (invariant.is_none() && algorithm.is_none()) return true;
+  if (algorithm.is_none() && is(invariant, "batch"))
+    way = Way::rows_alike;
+  else if (invariant.is_none() && is(algorithm, "strassen"))
+    way = Way::strassen;
+  else
+    return false;
+  return true;
+}
+
 bool is_float(const Array& x) { return x.dtype == DType::f32 || x.dtype == DType::f64; }
 
 // numpy.matmul: a[..., m, k] @ b[..., k, n]; a vector is a row on the left, a column on the right.
-py::object matmul(py::handle a, py::handle b, py::handle out) {
+py::object matmul(py::handle a, py::handle b, py::handle out, py::handle invariant,
+                  py::handle algorithm) {
   Call call;
+  if (!read_way(invariant, algorithm, call.way)) return declined();
   if (!view(a, call.a) || !view(b, call.b)) return declined();
   const Array &x = call.a, &y = call.b;
   if (x.dtype != y.dtype || !is_float(x) || x.ndim == 0 || y.ndim == 0) return declined();
@@ -439,8 +480,10 @@ py::object matmul(py::handle a, py::handle b, py::handle out) {
 }
 
 // torch's linear: x[..., k] @ w[n, k]^T + bias[n].
-py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out) {
+py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out,
+                  py::handle invariant) {
   Call call;
+  if (!read_way(invariant, py::none(), call.way)) return declined();
   Array bias_view;
   if (!view(x, call.a) || !view(weight, call.b)) return declined();
   const Array &a = call.a, &w = call.b;
@@ -471,9 +514,10 @@ py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle o
 }  // namespace
 
 void bind_matmul(py::module_& m) {
-  m.def("matmul", &matmul, py::arg("a"), py::arg("b"), py::arg("out") = py::none());
+  m.def("matmul", &matmul, py::arg("a"), py::arg("b"), py::arg("out") = py::none(),
+        py::arg("invariant") = py::none(), py::arg("algorithm") = py::none());
   m.def("linear", &linear, py::arg("x"), py::arg("w"), py::arg("bias") = py::none(),
-        py::arg("out") = py::none());
+        py::arg("out") = py::none(), py::arg("invariant") = py::none());
 }
 
 }  // namespace fd

@@ -21,7 +21,7 @@ from ..core.config import use_backend
 from ..core.dtypes import is_float
 from ..core.errors import UnsupportedError
 from ..dispatch import make_plan
-from ..spec import OpSpec, Plan, Sample
+from ..spec import SUMS, OpSpec, Plan, Sample
 from ..tensor import Tensor
 from . import fills
 from .client import Answer, Child, ChildDiedError, Contestant, Way
@@ -166,7 +166,8 @@ def _fill(
     if family == "integers":
         arrays = sample.build(np.random.default_rng(0), dtype)
         plan = planned(spec, arrays, sample)
-        return fills.integers(spec.terms(*plan.arrays, **plan.options), input_bits)
+        growth = SUMS.get(spec.bound_of(plan.options), 1)
+        return fills.integers(growth * spec.terms(*plan.arrays, **plan.options), input_bits)
     if family == "bit patterns":
         return fills.bit_patterns
     if family == "hard places":
