@@ -67,8 +67,7 @@ def inner(input: Any, other: Any, *, out: Any = None) -> Any:
         return elementwise.mul(input, other, out=out)
     if input.shape[-1] != other.shape[-1]:
         raise ShapeError(f"inner: last dims of {input.shape} and {other.shape} differ")
-    found = tensordot(input, other, ([-1], [-1]))
-    return found if out is None else elementwise.copy(found, channels_last=False, out=out)
+    return tensordot(input, other, ([-1], [-1]), out=out)
 
 
 @method
@@ -117,7 +116,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     return _plus(input, reductions.sum(bmm(batch1, batch2), dim=0), beta, alpha)
 
 
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     """Sums of products over pairs of dims: the last `dims` of a with the first of b, or two lists.
 
     Raises ShapeError where the sizes of a pair differ. As torch.tensordot.
@@ -148,7 +147,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     first = ops.reshape(ops.permute(a, dims=(*kept_a, *over_a)), shape=(rows, terms))
     second = ops.reshape(ops.permute(b, dims=(*over_b, *kept_b)), shape=(terms, columns))
     shape = (*(left[d] for d in kept_a), *(right[d] for d in kept_b))
-    return ops.reshape(_product(first, second), shape=shape)
+    found = ops.reshape(_product(first, second), shape=shape)
+    return found if out is None else elementwise.copy(found, channels_last=False, out=out)
 
 
 def _strides(x: Any) -> tuple[int, ...]:
