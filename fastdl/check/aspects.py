@@ -210,16 +210,23 @@ def changes(subject: Subject, sample: Sample, dtype: str) -> Found:
             yield "one element changed", subject.judged(case, sample)
 
 
-def strides(subject: Subject, sample: Sample, dtype: str) -> Found:
-    """The same numbers behind reversed, padded and transposed strides must meet the bound too."""
+def strides(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
+    """The same numbers behind reversed, padded and transposed strides must meet the bound too.
+
+    `thorough`: also one array at a time, beside the others as they were.
+    """
     spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "strides")
     arrays = sample.build(rng, dtype, fills.normal)
+    places = {i for i, a in enumerate(arrays) if isinstance(a, np.ndarray) and a.ndim}
+    groups = [places, *({i} for i in places if thorough and len(places) > 1)]
     for label, restride in _RESTRIDED.items():
-        moved = tuple(restride(a) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays)
-        case = subject.case((dtype, label), moved, sample)
-        if subject.takes(case.plan):
-            yield f"strides: {label}", subject.judged(case, sample)
+        for group in groups:
+            moved = tuple(restride(a) if i in group else a for i, a in enumerate(arrays))
+            which = label if group == places else f"{label}, of array {min(group)}"
+            case = subject.case((dtype, which), moved, sample)
+            if subject.takes(case.plan):
+                yield f"strides: {which}", subject.judged(case, sample)
 
 
 def _reversed(a: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from ..backends.reference import matmul as reference
 from ..core import checks
 from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..spec import OPS, BadInput, Cost, Out, Plan, Sample, accumulated, op
+from .matmul_edges import matmul_edges
 from .matmul_strassen import BAD_INPUTS, SAMPLES, strassen
 from .shape import permute, reshape, sum_to_shape
 
@@ -205,6 +206,7 @@ matmul = op(
     bounds={"strassen": strassen},
     plain=True,
     samples=MATMUL_SAMPLES,
+    edges=matmul_edges,
     bad_inputs=(
         *BAD_INPUTS,
         BadInput(
