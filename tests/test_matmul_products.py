@@ -185,6 +185,7 @@ def test_several_operands(installed, monkeypatch):
         pytest.importorskip("opt_einsum")
     else:
         monkeypatch.setattr(matmul_products, "_opt_einsum", lambda: None)
+    matmul_products._path.cache_clear()
     rng = np.random.default_rng(0)
     for equation, shapes in (
         ("ab,bc,cd,de->ea", [(3, 4), (4, 5), (5, 2), (2, 6)]),
@@ -201,6 +202,6 @@ def test_a_chain_is_taken_from_its_cheap_end():
     pytest.importorskip("opt_einsum")
     from fastdl.functional.matmul_products import _path
 
-    shapes = [(50, 60), (60, 70), (70, 1)]
-    path = _path([["a", "b"], ["b", "c"], ["c", "d"]], ["a", "d"], shapes)
+    shapes = ((50, 60), (60, 70), (70, 1))
+    path = _path((("a", "b"), ("b", "c"), ("c", "d")), ("a", "d"), shapes)
     assert path[0] == (1, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ..core.errors import ArgumentError, DTypeError, ShapeError
@@ -198,7 +198,8 @@ def einsum(equation: str, *operands: Any) -> Any:
     inputs, output = _parse(equation, [len(shape_of("einsum", x)) for x in given])
     _check_sizes(equation, inputs, given)
     terms = [_distinct(x, labels) for x, labels in zip(given, inputs, strict=True)]
-    for places in _path([names for _, names in terms], output, [x.shape for x, _ in terms]):
+    names = tuple(tuple(labels) for _, labels in terms)
+    for places in _path(names, tuple(output), tuple(x.shape for x, _ in terms)):
         chosen = [terms[i] for i in places]
         terms = [term for i, term in enumerate(terms) if i not in places]
         x, labels = chosen.pop(0)
@@ -278,7 +279,10 @@ def _opt_einsum() -> Any:
     return opt_einsum
 
 
-def _path(inputs: list[Labels], output: Labels, shapes: list[Any]) -> list[tuple[int, ...]]:
+@lru_cache(256)
+def _path(
+    inputs: tuple[tuple[str, ...], ...], output: tuple[str, ...], shapes: tuple[Any, ...]
+) -> list[tuple[int, ...]]:
     """Which operands to combine first, and so on: they leave the list, their result goes last."""
     package = _opt_einsum() if len(inputs) > 2 else None
     if package is None:
