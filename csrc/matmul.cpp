@@ -10,20 +10,24 @@
 // a sum of k terms is at most min(k, 512 + k / 512) deep, for both dtypes and every instruction
 // set; `linear` adds the bias, 1 more.
 //
-// With `rows_alike` (invariant="batch") the bits of a row of c depend on that row of a and on b, not
-// on m, on the row's place, or on strides. Every way left computes each element of c by itself, by
-// the same operations in the same order:
-//   * a tile's sum is one chain of multiply-adds from zero in order of k, whatever the tile's height,
+// With `rows_alike` (invariant="batch") the bits of a row of c depend on that row of a and on b,
+// not on m, on the row's place, or on strides. Every way left computes each element of c by itself,
+// by the same operations in the same order:
+//   * a tile's sum is one chain of multiply-adds from zero in order of k, whatever the tile's
+//   height,
 //     the lane, and where its operands lie, packed (with zeros in other lanes) or in place;
-//   * so is a sum of `sweep`, the way left for few rows; dot products, in several chains, are not
-//     taken, nor is c's transpose, whose biases are added in another order;
-//   * the blocks of a sum are cut by k alone and added in order; `direct` has one, as k <= kc there.
-// Batches folded into rows change m only. (A NaN is one there as here; its payload is the machine's.)
+//   * so is a sum of `sweep` and of dot_in_order; dot products in several chains are not taken, nor
+//     is c's transpose, whose biases are added in another order;
+//   * the blocks of a sum are cut by k alone and added in order; `direct` has one, as k <= kc
+//   there.
+// Batches folded into rows change m only. (A NaN is one there as here; its payload is the
+// machine's.)
 #include "matmul.h"
 
 #include <algorithm>
 #include <optional>
 
+#include "../kernels/cpu/matmul_chain.h"
 #include "array.h"
 #include "matmul_strassen.h"
 #include "memory.h"
@@ -41,6 +45,15 @@ constexpr int64_t kGroupBytes = 512 << 10;   // of packed B in it
 constexpr int64_t kChunks = 16;              // wanted, to balance the load of a few cores
 constexpr int64_t kPackColumns = 64;         // of A that are packed for all tiles at once
 constexpr int64_t kPanelRows = 8;            // row blocks of packed A kept at once
+constexpr int64_t kColumns = 32;             // of B that dot_in_order reads at once
+
+template <class T>
+const ChainKernels<T>& chain_kernels() {
+  if constexpr (sizeof(T) == 4)
+    return FD_TABLE(matmul_chain).f32;
+  else
+    return FD_TABLE(matmul_chain).f64;
+}
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Where part i of n things cut into `parts` nearly equal parts begins.
@@ -85,20 +98,45 @@ int64_t few_rows_chunks(int64_t most, int64_t size, int64_t of_a_thread) {
   return std::min({most, ceil_div(size, kChunk / 16), std::max(wanted, size / (16 * kChunk))});
 }
 
-// c of at most kFewRows rows. False when B is contiguous neither way, or c in the wrong one, or, for
-// sums `in_order` as the tiles' are, when it would take dot products.
+// c of at most kFewRows rows, where b's columns are contiguous, by dot products as the tiles sum.
+template <class T>
+void dot_in_order(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                  const Epilogue<T>& epilogue) {
+  const ChainKernels<T>& kernels = chain_kernels<T>();
+  const int64_t m = c.rows, n = c.columns, k = a.columns;
+  const int64_t blocks = ceil_div(k, matmul_kernels<T>().kc), groups = ceil_div(n, kColumns);
+  const int64_t chunks = few_rows_chunks(groups, n * k, 1);
+  parallel_for(chunks, multiply_nanoseconds<T>(m, n, k), [&](int64_t chunk) {
+    for (int64_t g = cut(groups, chunks, chunk); g < cut(groups, chunks, chunk + 1); ++g) {
+      const int64_t begin = g * kColumns, end = std::min(n, begin + kColumns);
+      for (int64_t block = 0; block < blocks; ++block) {  // columns are read from end to end
+        const int64_t k0 = cut(k, blocks, block), k1 = cut(k, blocks, block + 1);
+        kernels.dot(k1 - k0, a.at(0, k0), a.row_stride, b.at(k0, begin), b.column_stride,
+                    c.at(0, begin), c.row_stride, static_cast<int>(m), end - begin,
+                    at(block_epilogue(epilogue, block == 0, block == blocks - 1), 0, begin));
+      }
+    }
+  });
+}
+
+// c of at most kFewRows rows, with sums `in_order` as the tiles' are or in any. False when B is
+// contiguous neither way, or c in the wrong one.
 template <class T>
 bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                        const Epilogue<T>& epilogue, bool in_order) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns;
   const double nanoseconds = multiply_nanoseconds<T>(m, n, k);
-  if (b.row_stride == 1 && k > 1 && !in_order) {
+  if (b.row_stride == 1 && k > 1 && (!in_order || unit_columns(c))) {
     Scratch scratch(a.column_stride == 1 ? 0 : sizeof(T) * m * k);
     Matrix<const T> rows = a;
     if (a.column_stride != 1) {
       copy(a, Matrix<T>{scratch.as<T>(), m, k, k, 1});
       rows = {scratch.as<T>(), m, k, k, 1};
+    }
+    if (in_order) {
+      dot_in_order(rows, b, c, epilogue);
+      return true;
     }
     const int64_t chunks = few_rows_chunks(ceil_div(n, 4), n * k, 1);
     parallel_for(chunks, nanoseconds, [&](int64_t chunk) {

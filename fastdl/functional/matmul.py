@@ -31,6 +31,8 @@ def matmul(
         invariant: with "batch", a row of the result has the same bits whatever else is computed
             with it: any M, any place, any leading dimensions, any strides. (On one machine: another
             instruction set has other bits. Rows with NaN agree but for the NaN's payload.)
+            M of 1 to 32 rows times 4096 x 4096 or 768 x 768 took 0 to 4% longer (float32, AVX-512,
+            one thread); if `other` is a transposed view, as long as in `linear`.
         algorithm: "strassen" takes 7 products of halves instead of 8. It pays from about 2048 in
             all three sizes; smaller ones work, slower. The error is bounded for quarters of the
             matrices instead of for each element (`fastdl/ops/matmul_strassen.py`): small elements
@@ -57,7 +59,9 @@ def linear(
     """y[..., N] = Σ_k input[..., k] weight[N, k] + bias[N].
 
     A weight [K] without a bias gives y[...]. With invariant="batch" y[i, ...] has the same bits
-    whatever else is in the batch, as in `matmul`.
+    whatever else is in the batch, as in `matmul`. For M = 1, 2, 4, 8 rows that took 1.5, 0.95, 0.8
+    and 0.8 times as long with a weight of 4096 x 4096, 1.9, 2.0, 2.2 and 1.4 times with one of
+    768 x 768, and no longer from M = 16 on (float32, AVX-512, one thread).
 
     Raises ShapeError if sizes do not fit, DTypeError for different dtypes, ArgumentError for an
     unknown `invariant`. As torch.nn.functional.linear.
