@@ -6,11 +6,12 @@
 //   C12 = U + S1 T1 + S4 B22   C21 = U + S3 T3 + A22 T4   C22 = U + S3 T3 + S1 T1
 //
 // (V. Strassen, Gaussian elimination is not optimal, 1969; S. Winograd, On multiplication of 2 x 2
-// matrices, 1971; N. Higham, Accuracy and Stability of Numerical Algorithms, section 23.1.) The order
-// is that of B. Boyer, J.-G. Dumas, C. Pernet, W. Zhou, Memory efficient scheduling of
+// matrices, 1971; N. Higham, Accuracy and Stability of Numerical Algorithms, section 23.1.) The
+// order is that of B. Boyer, J.-G. Dumas, C. Pernet, W. Zhou, Memory efficient scheduling of
 // Strassen-Winograd's matrix multiplication algorithm, 2009: the quarters of C hold four products,
 // three more are accumulated by the plain product itself, and the workspace is one quarter of A's
-// size and one of B's. Sizes are halved downwards; an odd last row, column or term is added plainly.
+// size and one of B's. Sizes are halved downwards; an odd last row, column or term is added
+// plainly.
 //
 // The limit is 8/7 of the plain product's speed, less nine passes over quarters through L3 or
 // memory.

@@ -68,6 +68,8 @@ def test_numbers_that_are_not_finite_are_those_of_the_plain_product():
     a, b = normal(40, 30), normal(30, 50)
     a[3, 4], a[30, 20], b[7, 45] = np.inf, np.nan, -np.inf
     np.testing.assert_array_equal(product(a, b), F.matmul(a, b))
+    several = np.stack([a, normal(40, 30)])  # each matrix by itself
+    np.testing.assert_array_equal(product(several, b)[1], product(several[1], b))
     large = np.full((4, 4), 2e38, np.float32)  # A21 + A22 overflows, the product does not
     np.testing.assert_array_equal(product(large, np.eye(4, dtype=np.float32)), large)
 

@@ -32,14 +32,17 @@ def strassen(case: Judged) -> tuple[Any, ...]:
     those, and once for an odd last term. With d the depth declared for sums of K terms, a sum of
     K/2 terms and the number of its blocks (of 512) are at most d + 1.
 
-    An odd last row, column or term is added plainly, and so is all of a product with a NaN or an
-    infinity.
+    An odd last row, column or term is added plainly, and so is all of a product of matrices with a
+    NaN or an infinity.
     """
+    (plain,) = accumulated(case)
     a, b = (np.abs(x) for x in case.arrays)
     a, b = a if a.ndim > 1 else a[None], b if b.ndim > 1 else b[:, None]
     (m, k), n = (size // 2 for size in a.shape[-2:]), b.shape[-1] // 2
-    if min(m, k, n) == 0 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return accumulated(case)
+    if min(m, k, n) == 0:
+        return (plain,)
+    finite = [np.isfinite(x).all((-2, -1), keepdims=True) for x in (a, b)]
+    a, b = (np.where(of, x, 0) for of, x in zip(finite, (a, b), strict=True))
     a11, a12, a21, a22 = _quarters(a, m, k)
     b11, b12, b21, b22 = _quarters(b, k, n)
     p1, p5 = a11 @ b11, (a21 + a22) @ (b11 + b12)
@@ -55,7 +58,8 @@ def strassen(case: Judged) -> tuple[Any, ...]:
         magnitude[..., : 2 * m, : 2 * n] += last
     # Underflow: C12 is made of four products of K/2 terms.
     absolute = (2 * case.terms + 1) * case.tiny
-    return (gamma(case.depth + _ROUNDINGS, case.unit) * magnitude + absolute,)
+    bound = gamma(case.depth + _ROUNDINGS, case.unit) * magnitude + absolute
+    return (np.where(finite[0] & finite[1], bound, plain),)
 
 
 def _quarters(x: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, ...]:
