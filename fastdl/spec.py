@@ -328,9 +328,13 @@ class Kernel:
         for a in plan.arrays:
             if isinstance(a, np.ndarray) and name_of(a.dtype) not in self.dtypes:
                 return f"dtype {a.dtype} not in {', '.join(self.dtypes)}"
-        if self._parameters is not None and not plan.options.keys() <= self._parameters:
-            return f"takes no option {min(plan.options.keys() - self._parameters)!r}"
-        return self.declines(*plan.arrays, **plan.options) if self.declines else None
+        return self.declined(plan.arrays, plan.options)
+
+    def declined(self, arrays: Sequence[Any], options: Mapping[str, Any]) -> str | None:
+        """Why it does not take these options, or what its own `declines` says; None if it does."""
+        if self._parameters is not None and not options.keys() <= self._parameters:
+            return f"takes no option {min(options.keys() - self._parameters)!r}"
+        return self.declines(*arrays, **options) if self.declines else None
 
     @cached_property
     def _parameters(self) -> frozenset[str] | None:
