@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .core.config import forced_backend, known_backend, show_config
-from .core.errors import BackendError, FastdlError
+from .core.errors import ArgumentError, BackendError, FastdlError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -177,11 +177,33 @@ def _run(args: argparse.Namespace) -> int:
     return demo.main(args.output, args.seed)
 
 
+# What `fastdl check` takes beside the flags that make it do something else.
+_BESIDE = {
+    "self_test": {"seed", "jobs", "json"},
+    "fingerprint": {"ops", "backend", "seed", "emulator", "json", "kernel", "dtypes", "depth",
+                    "input_bits", "signature", "spec", "timeout"},
+    "exhaustive": {"ops", "backend", "seed", "emulator", "jobs", "json", "kernel", "signature",
+                   "dtypes", "depth", "spec", "timeout"},
+}  # fmt: skip
+
+
+def _ignored(args: argparse.Namespace) -> str:
+    """What is wrong with flags that have no meaning together; "" if nothing."""
+    plain = vars(_parser().parse_args(["check"]))
+    for mode in (mode for mode in _BESIDE if getattr(args, mode)):
+        for name, value in vars(args).items():
+            if name not in _BESIDE[mode] | {"command", mode} and value != plain[name]:
+                return f"--{name} has no meaning beside --{mode}".replace("_", "-")
+    return ""
+
+
 def _check(args: argparse.Namespace) -> int:
     import secrets
 
     from . import check
 
+    if ignored := _ignored(args):
+        raise ArgumentError(ignored)
     if args.self_test:
         from .check.mutants.kill_table import main
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from .core import config
 from .core.dtypes import FLOATS, name_of
+from .core.errorbound import gamma
 from .core.errors import ArgumentError
 
 # --- what a call looks like -------------------------------------------------------------------
@@ -237,15 +238,6 @@ class Judged(NamedTuple):
 
 
 Bound = Callable[[Judged], tuple[Any, ...]]
-
-
-def gamma(n: float, unit: float) -> float:
-    """γ_n = n·u / (1 − n·u): the relative error of n roundings (Higham, ASNA, lemma 3.1).
-
-    From n·u = 1 on (2048 roundings of float16) the lemma promises nothing: the largest number,
-    so that 0 times it is 0.
-    """
-    return n * unit / (1 - n * unit) if n * unit < 1 else sys.float_info.max
 
 
 def exact(case: Judged) -> tuple[Any, ...]:

@@ -35,6 +35,15 @@ def test_native_runs_it():
     assert np.array_equal(F.matmul(a, a.T), a @ a.T)
 
 
+def test_the_judge_tells_right_from_wrong(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy as np\nright = np.abs\ndef wrong(x): return x\n")
+    command = [sys.executable, "-m", "fastdl", "check", "abs", "--quick", "--jobs", "1"]
+    for function, status in (("right", 0), ("wrong", 1)):
+        run = subprocess.run([*command, "--kernel", f"{file}:{function}"], check=False)
+        assert run.returncode == status
+
+
 def test_the_command_is_there():
     out = subprocess.run(
         [sys.executable, "-m", "fastdl", "info"], capture_output=True, text=True, check=True

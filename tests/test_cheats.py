@@ -118,6 +118,12 @@ def test_a_c_matmul_that_cheats_is_refused(cheat, library):
     assert re.search(f"refused: .*({REFUSED_C[cheat]})", why), why
 
 
+def test_a_symbol_that_is_not_in_the_library_is_not_judged(library):
+    signature = "matmul(float* a, float* b, float* c, int m, int n, int k)"
+    with pytest.raises(UnjudgeableError, match="undefined symbol: absent"):
+        check.check("matmul", f"{library}:absent", signature=signature)
+
+
 def test_a_kernel_that_declines_everything_has_not_passed():
     outcome = check.check("matmul", f"{CHEATS}:declines_everything", mode="quick", seed=4)
     assert not outcome.cases and check.status(outcome) == 2

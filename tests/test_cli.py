@@ -79,6 +79,20 @@ def test_a_spec_that_cannot_be_run_is_said_with_status_2(tmp_path, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_a_kernels_file_names_the_ops_itself(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\nimport fastdl\n\n"
+        "@fastdl.kernel('exp', backend='mine')\n"
+        "def f(x): return np.exp(x.astype('g')).astype(x.dtype)\n"
+    )
+    assert cli.main(["check", "--kernel", str(file), "--seed", "1"]) == 0
+    assert "exp" in capsys.readouterr().out
+    file.write_text("")
+    assert cli.main(["check", "--kernel", str(file)]) == 2
+    assert "declares no kernel" in capsys.readouterr().err
+
+
 def test_a_kernel_that_declines_everything_has_not_passed(tmp_path, capsys):
     assert judged(tmp_path, "declines") == 2
     assert "cases: nothing" in capsys.readouterr().out
@@ -117,6 +131,9 @@ def test_bench_writes_json(tmp_path):
         ["check", "--backend", "no_such_backend"],
         ["check", "--no-such-flag"],
         ["check", "relu", "--quick", "--full"],
+        ["check", "--self-test", "--quick"],
+        ["check", "matmul", "--fingerprint", "--junit", "x.xml"],
+        ["check", "--kernel", "mine.py:f"],
         ["bench", "relu", "--vs", "no_such_peer"],
         ["bench", "relu", "--threads", "0"],
         ["no_such_command"],

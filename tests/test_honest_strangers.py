@@ -109,6 +109,17 @@ def test_a_wrong_kernel_of_an_own_op_is_refused():
     assert status == 1 and "refused: y: element" in said, said
 
 
+def test_the_gradient_of_an_own_op_is_judged_with_its_kernel(tmp_path):
+    text = (HERE / "own_op.py").read_text()
+    vjp = "    vjp=lambda saved, g: (g * {} + g,),\n    saves={{'x': (0,)}},\n"
+    for factor, wanted in (("2 * saved.options['a'] * saved.x", 0), ("saved.x", 1)):
+        file = tmp_path / f"own_{wanted}.py"
+        file.write_text(text.replace("    bound=", vjp.format(factor) + "    bound="))
+        status, said = command("square_plus", "--spec", str(file), "--kernel", f"{file}:plain")
+        assert status == wanted, said
+        assert wanted == 0 or "differences" in said
+
+
 def test_what_it_declines_is_counted_and_printed():
     outcome = accepted("matmul", f"{FILE}:loops")
     (tally,) = outcome.tallies.values()

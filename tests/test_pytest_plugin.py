@@ -85,6 +85,13 @@ def test_every_kernel_of_a_file_is_a_test(run):
     chosen.assert_outcomes(passed=1, deselected=2)
 
 
+def test_a_file_that_cannot_be_run_is_said_in_one_line(run, pytester):
+    pytester.makepyfile(broken="1 / 0")
+    result = run("def test_nothing(): pass", "--fastdl-kernels", "broken.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*broken.py*ZeroDivisionError*"])
+
+
 def test_the_files_may_stand_in_the_settings(run, pytester):
     pytester.makeini("[pytest]\nfastdl_kernels = kernels.py")
     run("", "-k", "good").assert_outcomes(passed=1, deselected=1)

@@ -81,9 +81,16 @@ def race(
     *,
     turns: int,
     seconds: float,
+    transposed: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """One row: every contestant that has the op, in turns; medians and spread in seconds."""
-    job = {"op": spec.name, "sample": sample.name, "dtype": dtype}
+    """One row: every contestant that has the op, in turns; medians and spread in seconds.
+
+    The sample may be one that the spec does not declare; then it has shapes alone, and the arrays
+    `transposed` are views of their transposes.
+    """
+    job: dict[str, Any] = {"op": spec.name, "sample": sample.name, "dtype": dtype}
+    if sample not in spec.samples:
+        job |= {"arrays": sample.arrays, "transposed": transposed}
     ready = [c for c in contestants if c.ask(job)["ready"]]
     times: dict[str, list[float]] = {c.name: [] for c in ready}
     for _ in range(turns):

@@ -2,6 +2,8 @@
 
 {"op": "matmul", "sample": "1024", "dtype": "float32"}   prepare; has it the op?
 {"seconds": 0.2}                                          run a block; times of calls
+
+With "arrays" (their shapes) the sample need not be the spec's; "transposed" ones are views.
 """
 
 from __future__ import annotations
@@ -47,6 +49,14 @@ def _limit_threads(name: str, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def _sample(spec: Any, job: dict[str, Any]) -> Any:
+    from ..spec import Sample
+
+    if "arrays" in job:
+        return Sample(job["sample"], tuple(map(tuple, job["arrays"])))
+    return next(s for s in spec.samples if s.name == job["sample"])
+
+
 def main(name: str, threads: int) -> None:
     """Answers jobs until stdin ends."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
@@ -63,9 +73,10 @@ def main(name: str, threads: int) -> None:
         job = json.loads(line)
         answer: dict[str, Any]
         if "op" in job:
-            sample = next(s for s in OPS[job["op"]].samples if s.name == job["sample"])
-            rng = np.random.default_rng(0)
-            arrays = sample.build(rng, job["dtype"])
+            sample = _sample(OPS[job["op"]], job)
+            arrays = sample.build(np.random.default_rng(0), job["dtype"])
+            turned = job.get("transposed", ())
+            arrays = tuple(a.T.copy().T if i in turned else a for i, a in enumerate(arrays))
             try:
                 options = dict(sample.options)
                 call = module.contestant(name, job["op"], arrays, options, sample.channels_last)

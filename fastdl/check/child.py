@@ -160,6 +160,14 @@ class Child:
         self.kernels += functions
         return {"first": first, "declared": declared}
 
+    def _symbol(self, library: str, symbol: str) -> dict[str, Any]:
+        """Is there such a C function?"""
+        try:
+            getattr(ctypes.CDLL(library), symbol)
+        except (OSError, AttributeError) as error:
+            return {"why": str(error)}
+        return {"why": ""}
+
     def _mutate(self, number: int) -> dict[str, Any]:
         """Switches on one defect of the test extension (mutants/build.py), or none for 0."""
         _native.set_mutant(number)

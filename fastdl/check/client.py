@@ -329,6 +329,13 @@ class Child:
             self._loaded[key] = self.ask("own", op=op, backend=backend, index=index)["kernel"]
         return self._loaded[key]
 
+    def lacks(self, symbol: CSymbol) -> str:
+        """Why a C symbol cannot be called; "" if it can."""
+        try:
+            return str(self.ask("symbol", library=symbol.library, symbol=symbol.symbol)["why"])
+        except ChildDiedError as death:  # a library may do anything when it is loaded
+            return str(death)
+
     def depth(self, spec: OpSpec, contestant: Contestant, terms: int) -> int:
         """The depth a stranger declares for a number of terms; its formula runs in the child."""
         return self.ask("depth", kernel=self._kernel(spec, contestant), terms=terms)["depth"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from . import Request, check, status
-from .client import Child
+from .client import Child, ChildDiedError
 from .running import Outcome
 from .strangers import split
 
@@ -65,7 +65,11 @@ def _declared(files: Any) -> Iterator[tuple[str, str, str]]:
     with Child() as child:
         for file in files:
             path = str(Path(file).resolve())
-            for told in child.kernels_of(path):
+            try:
+                declared = child.kernels_of(path)
+            except ChildDiedError as death:
+                raise pytest.UsageError(f"fastdl's judge cannot run {death}") from None
+            for told in declared:
                 yield told["op"], told["place"], told["name"]
 
 

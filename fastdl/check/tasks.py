@@ -68,10 +68,32 @@ class Request:
             except Exception as error:  # it is anyone's code
                 raise UnjudgeableError(f"--spec {self.spec_file}: {error!r}") from error
             _ran.add(self.spec_file)
-        return find_ops(self.ops)
+        return find_ops(self.ops or self._of_kernel())
+
+    def _of_kernel(self) -> tuple[str, ...]:
+        """The ops that the stranger's file declares kernels of, where none is named."""
+        if not self.kernel:
+            return ()
+        path, name = split(self.kernel)
+        if name or self.signature:
+            raise UnjudgeableError(f"--kernel {self.kernel}: name the op that it is a kernel of")
+        if path not in _declaring:
+            try:
+                with self.child() as child:
+                    told = child.kernels_of(path)
+            except ChildDiedError as death:
+                raise UnjudgeableError(f"--kernel {death}") from None
+            _declaring[path] = tuple(dict.fromkeys(kernel["op"] for kernel in told))
+        if not _declaring[path]:
+            raise UnjudgeableError(
+                f"--kernel {path}: declares no kernel; name an op and a function: OP --kernel"
+                f" {path}:function"
+            )
+        return _declaring[path]
 
 
 _ran: set[str] = set()
+_declaring: dict[str, tuple[str, ...]] = {}  # a stranger's file: the ops of its kernels
 
 
 @dataclass
@@ -135,6 +157,8 @@ def _strangers(spec: OpSpec, request: Request, child: Child) -> list[Contestant]
     depth = depth_formula(request.depth) if request.depth else None
     if request.signature:
         symbol = CSymbol.parse(request.kernel, request.signature)
+        if why := child.lacks(symbol):
+            raise UnjudgeableError(f"--kernel {request.kernel}: {why}")
         kernel = _kernel(spec, request, {"name": name, "backend": "c"}, depth, symbol.dtypes)
         return [Contestant(kernel, where=request.kernel, symbol=symbol)]
     if path.endswith((".so", ".dylib")):
@@ -239,6 +263,8 @@ def tasks(request: Request, child: Child, cases: dict[Any, Case] | None = None) 
         memo: dict[Any, Any] = {} if cases is None else cases
         if not request.kernel:
             yield from _of_the_op(spec, request, child)
+        elif request.spec_file:  # a vjp that is judged nowhere else
+            yield from _differences(spec, request)
         for subject in subjects(spec, request, child, memo):
             yield from _of_a_kernel(subject, request.mode, memo)
 
@@ -248,6 +274,10 @@ def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
     if spec.bad_inputs:
         run = partial(aspects.refusals, spec, child)
         yield Task(0, spec.name, "any", "-", None, "-", "refusals", run)
+    yield from _differences(spec, request)
+
+
+def _differences(spec: OpSpec, request: Request) -> Iterator[Task]:
     if spec.vjp is not None:
         for rank, sample in enumerate(s for s in spec.samples if not s.bench):
             yield Task(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -27,6 +28,15 @@ Axis = int | Sequence[int] | None
 # Results of the library's exp and log are within 2 ULP; one ULP is at most 2u·|result|.
 FUNCTION_ULPS = 2
 LOG1P_ROUNDINGS = 8  # of log u · (z / (u − 1)), u = 1 + z rounded, for −1 <= z <= 1
+
+
+def gamma(n: float, unit: float) -> float:
+    """γ_n = n·u / (1 − n·u): the relative error of n roundings (Higham, ASNA, lemma 3.1).
+
+    From n·u = 1 on (2048 roundings of float16) the lemma promises nothing: the largest number,
+    so that 0 times it is 0.
+    """
+    return n * unit / (1 - n * unit) if n * unit < 1 else sys.float_info.max
 
 
 class Factor(NamedTuple):
@@ -104,7 +114,7 @@ class Bounded:
     def sum(self, axis: Axis = None, depth: int | None = None, keepdims: bool = False) -> Bounded:
         """Σ by a tree of a depth: the kernel's, if not given (Higham, ASNA, section 4.2)."""
         n = self.depth if depth is None else depth
-        factor = n * self.unit / (1 - n * self.unit)
+        factor = gamma(n, self.unit)
         total, size, error = (
             np.sum(a, axis=axis, keepdims=keepdims)
             for a in (self.value, np.abs(self.value), self.error)
@@ -201,7 +211,7 @@ class Bounded:
             if term is not None:
                 value, carried = value + term.value, carried + term.error
                 size = size + np.abs(term.value) + term.error
-        factor = self.depth * self.unit / (1 - self.depth * self.unit)
+        factor = gamma(self.depth, self.unit)
         # Each product and each partial sum may lose a denormal.
         return self._make(value, carried + factor * size + 2 * (self.depth + 1) * self.tiny)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..backends.reference import pool_lp as reference
 from ..core import checks
 from ..core.dtypes import FLOATS
-from ..core.errorbound import Bounded, bounded
+from ..core.errorbound import Bounded, bounded, gamma
 from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_bool, as_float, is_channels_last
 from ..core.windows import numbers
@@ -166,7 +166,7 @@ def _gradient_bounded(
         reference.spread(a, size, kernel_size, stride)
         for a in (share.value, share.error, np.abs(share.value) + share.error)
     )
-    rounding = share.depth * share.unit / (1 - share.depth * share.unit) * magnitude
+    rounding = gamma(share.depth, share.unit) * magnitude
     sums = share._make(value, error + rounding).in_range()
     return sums if p == 1 else sums * _powered(x, p - 1)
 
@@ -202,8 +202,9 @@ def _samples(axes: int, backward: bool) -> tuple[Sample, ...]:
     def case(name: str, x: Sizes, options: dict[str, Any], p: float = 2.0, **more: Any) -> Sample:
         given = {"norm_type": p, **options}
         y = _checked(name, axes, np.empty(x, "f4"), **{"stride": None, "ceil_mode": False, **given})
-        # Of numbers of both signs such roots exist here and there, and reciprocals cancel.
-        image = x if p in (1, 2, 3, 4) else NonNegative(x)
+        # Of numbers of both signs such roots exist here and there (of p = 3, where their powers do
+        # not underflow: the root of 0 is 0, that of a negative number NaN), and reciprocals cancel.
+        image = x if p in (1, 2, 4) else NonNegative(x)
         arrays = (y[0], image, NonNegative(y[0])) if backward else (image,)
         return Sample(name, arrays, given, **more)
 

@@ -8,29 +8,39 @@
 namespace fd::FD_ISA {
 namespace {
 
-// One row of A: lines of B are asked for ahead, and at the end of a run those of the next rows; the
-// hardware's own prefetch is late. From L3 80 -> 100 GB/s at 2048^2, where a stream of one row at a
-// time reaches 92 (but 115, not 109, at 1024^2; and 40, not 50, from memory at 4096^2).
-constexpr int64_t kAhead = 1024;  // bytes
-constexpr int64_t kFarAhead = 2048;
-constexpr int64_t kNear = 12 << 20;  // bytes of B that may be in a cache
-
-template <int rows, int bytes, class T>
-FD_INLINE void prefetch(const T* b, int64_t k, int64_t k_size, int64_t ldb, int64_t ahead) {
-  const T* next = b + k + ahead / int64_t(sizeof(T));
-  if (next >= b + k_size) next += rows * ldb - k_size;  // of the next rows
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 4
-    for (int line = 0; line < bytes; line += 64)
-      __builtin_prefetch(reinterpret_cast<const char*>(next + r * ldb) + line);
-  }
+// A load across two lines of the cache costs the hardware's prefetch more than the load. A GEMV of
+// NumPy's arrays, which begin 16 bytes past a line, read from L3 and from memory at 65% of the
+// bandwidth with such loads, at 85% when lines were asked for ahead as well, and at 92 to 95% with
+// whole lines alone, where asking ahead only costs. So where all rows of B begin at one place in a
+// line, the first few numbers are loaded apart, and whole lines from there on.
+template <class T>
+FD_INLINE int64_t place_in_line(const T* b, int64_t ldb) {
+  const auto address = reinterpret_cast<uintptr_t>(b);
+  const bool one_place = address % sizeof(T) == 0 && ldb % Vec<T>::N == 0;
+  return FD_VEC_BYTES == 64 && one_place ? address % FD_VEC_BYTES / sizeof(T) : 0;
 }
 
-// sums[M][stride] (+)= G rows of B, each times its M numbers of A.
+// What lane i of the result is: lane i + shift of x and then y, one after the other.
+template <class T>
+FD_INLINE Vec<T> shifted(Vec<T> x, Vec<T> y, int64_t shift) {
+  using Int = typename Vec<T>::Int;
+  typename Int::Raw lane;
+  for (int i = 0; i < Vec<T>::N; ++i) lane[i] = i;
+  return {__builtin_shuffle(x.v, y.v, lane + Int::set(shift).v)};
+}
+
+// `count` <= N - at numbers in the lanes from `at` on; the others are 0.
+template <class T>
+FD_INLINE Vec<T> load_at(const T* p, int64_t count, int64_t at) {
+  const Vec<T> first = Vec<T>::load(p, static_cast<int>(count));
+  if constexpr (FD_VEC_BYTES < 64) return first;
+  return shifted(first, first, -at);
+}
+
+// sums[i * stride + at + j] (+)= G rows of B, each times its M numbers of A, for j < n.
 template <class T, int M, int G>
 FD_INLINE void sweep_rows(bool first, const T* a, int64_t row_stride, int64_t k_stride, const T* b,
-                          int64_t ldb, T* sums, int64_t stride, int64_t n) {
+                          int64_t ldb, int64_t at, T* sums, int64_t stride, int64_t n) {
   using V = Vec<T>;
   V ak[M][G];
 #pragma GCC unroll 8
@@ -38,30 +48,25 @@ FD_INLINE void sweep_rows(bool first, const T* a, int64_t row_stride, int64_t k_
 #pragma GCC unroll 8
     for (int g = 0; g < G; ++g) ak[i][g] = V::set(a[i * row_stride + g * k_stride]);
   }
-  const auto column = [&](int64_t j, auto load_b) __attribute__((always_inline)) {
+  const auto column = [&](int64_t to, const T* from, auto load_b) __attribute__((always_inline)) {
     V sum[M];
 #pragma GCC unroll 8
-    for (int i = 0; i < M; ++i) sum[i] = first ? V::zero() : V::load(sums + i * stride + j);
+    for (int i = 0; i < M; ++i) sum[i] = first ? V::zero() : V::load(sums + i * stride + to);
 #pragma GCC unroll 8
     for (int g = 0; g < G; ++g) {
-      const V bg = load_b(b + g * ldb + j);
+      const V bg = load_b(from + g * ldb);
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) sum[i] = fma(ak[i][g], bg, sum[i]);
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < M; ++i) sum[i].store(sums + i * stride + j);
+    for (int i = 0; i < M; ++i) sum[i].store(sums + i * stride + to);
   };
-  int64_t j = 0;
-  if constexpr (M == 1) {
-    for (; j + 4 * V::N <= n; j += 4 * V::N) {
-      prefetch<G, 4 * FD_VEC_BYTES>(b, j, n, ldb, kAhead);
-#pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u) column(j + u * V::N, [](const T* p) { return V::load(p); });
-    }
-  }
-  for (; j + V::N <= n; j += V::N) column(j, [](const T* p) { return V::load(p); });
+  const int64_t head = n < V::N - at ? n : V::N - at;
+  column(0, b, [=](const T* p) { return load_at(p, head, at); });
+  int64_t j = head;
+  for (; j + V::N <= n; j += V::N) column(at + j, b + j, [](const T* p) { return V::load(p); });
   const int rest = static_cast<int>(n - j);
-  if (rest) column(j, [rest](const T* p) { return V::load(p, rest); });
+  if (rest) column(at + j, b + j, [rest](const T* p) { return V::load(p, rest); });
 }
 
 // Columns of B contiguous: several rows of B at once sweep over sums that stay in L1.
@@ -69,25 +74,29 @@ template <class T, int M>
 void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
            int64_t n, const Epilogue<T>& epilogue) {
   using V = Vec<T>;
-  constexpr int registers = FD_VEC_BYTES == 64 ? 16 : 8;                  // for the numbers of A
-  constexpr int G = M == 1 ? 4 : M == 2 ? registers / 2 : registers / 4;  // more of them are reread
-  constexpr int64_t width = (int64_t{16384} / M / sizeof(T)) / V::N * V::N;
-  alignas(64) T sums[M * width];
+  constexpr int registers = FD_VEC_BYTES == 64 ? 16 : 8;     // for the numbers of A
+  constexpr int G = M <= 2 ? registers / 2 : registers / 4;  // more of them are reread
+  constexpr int64_t width = (int64_t{M == 1 ? 8192 : 16384} / M / sizeof(T)) / V::N * V::N;
+  constexpr int64_t stride = width + V::N;
+  alignas(64) T sums[M * stride];
+  const int64_t at = place_in_line(b, ldb);
   for (int64_t j0 = 0; j0 < n; j0 += width) {
     const int64_t columns = n - j0 < width ? n - j0 : width;
     const T* a = rows.a;
     const T* bk = b + j0;
     int64_t k = 0;
     for (; k + G <= k_size; k += G, a += G * rows.k_stride, bk += G * ldb)
-      sweep_rows<T, M, G>(k == 0, a, rows.row_stride, rows.k_stride, bk, ldb, sums, width, columns);
+      sweep_rows<T, M, G>(k == 0, a, rows.row_stride, rows.k_stride, bk, ldb, at, sums, stride,
+                          columns);
     for (; k < k_size; ++k, a += rows.k_stride, bk += ldb)
-      sweep_rows<T, M, 1>(k == 0, a, rows.row_stride, rows.k_stride, bk, ldb, sums, width, columns);
+      sweep_rows<T, M, 1>(k == 0, a, rows.row_stride, rows.k_stride, bk, ldb, at, sums, stride,
+                          columns);
 
     for (int i = 0; i < M; ++i) {
       for (int64_t j = 0; j < columns; j += V::N) {
         const int lanes = columns - j < V::N ? static_cast<int>(columns - j) : V::N;
         T* to = c + i * ldc + j0 + j;
-        V sum = k_size ? V::load(sums + i * width + j) : V::zero();
+        V sum = k_size ? V::load(sums + i * stride + at + j, lanes) : V::zero();
         if (epilogue.row_bias) sum += V::set(epilogue.row_bias[i]);
         if (epilogue.accumulate) sum = V::load(to, lanes) + sum;
         if (epilogue.column_bias) sum += V::load(epilogue.column_bias + j0 + j, lanes);
@@ -97,70 +106,13 @@ void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, i
   }
 }
 
-// One row of A times R rows of B, all of which begin at one place inside a line: whole lines are
-// loaded, and what two of them hold of a row is shuffled together, so that no load crosses a line.
-// The sums are those of `dot_rows`, as far as there are U whole vectors; returns how many terms.
-// NumPy's arrays begin 16 bytes past a line: 5% faster than loads across lines from L2 and L3, but
-// up to 10% slower from memory, where those reach for the next line earlier.
-template <bool b>
-struct Constant {
-  static constexpr bool value = b;
-};
-
-template <class T, int R, int U>
-FD_INLINE int64_t dot_lines(int64_t k_size, const T* a, const T* b, int64_t ldb,
-                            Vec<T> (&sum)[R][U]) {
-  using V = Vec<T>;
-  using Index = typename V::Int::Raw;
-  const auto pick = [](V x, V y, Index lanes) __attribute__((always_inline)) {
-    return V{__builtin_shuffle(x.v, y.v, lanes)};
-  };
-  const int64_t begin = reinterpret_cast<uintptr_t>(b) % FD_VEC_BYTES / sizeof(T);
-  const T* line = b - begin;
-  Index count;
-  for (int i = 0; i < V::N; ++i) count[i] = i;
-  const Index lanes = count + V::Int::set(begin).v;
-  V held[R];
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) {
-    const V first = V::load(b + r * ldb);
-    held[r] = pick(first, first, count - V::Int::set(begin).v);
-  }
-  int64_t k = 0;
-  const auto step = [&](auto last) __attribute__((always_inline)) {
-    prefetch<R, U * FD_VEC_BYTES>(b, k, k_size, ldb, kAhead);
-#pragma GCC unroll 4
-    for (int u = 0; u < U; ++u) {
-      const V ak = V::load(a + k + u * V::N);
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) {
-        V br;
-        if (decltype(last)::value && u == U - 1) {
-          br = V::load(b + r * ldb + k + u * V::N);
-        } else {
-          const V after = V::load(line + r * ldb + k + (u + 1) * V::N);
-          br = pick(held[r], after, lanes);
-          held[r] = after;
-        }
-        sum[r][u] = fma(ak, br, sum[r][u]);
-      }
-    }
-  };
-  for (; k + (U + 1) * V::N <= k_size; k += U * V::N) step(Constant<false>());
-  if (k + U * V::N <= k_size) {
-    step(Constant<true>());
-    k += U * V::N;
-  }
-  return k;
-}
-
-// Terms of a sum contiguous in A and in B: M x R dot products at once, in U chains each. `near`: B
-// may be in a cache.
+// Terms of a sum contiguous in A and in B: M x R dot products at once, in U chains each. Term k is
+// added in chain k / N % U, lane k % N, wherever in a line B begins (`at`).
 template <class T, int M, int R>
-FD_INLINE void dot_rows(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, bool near,
-                        T (&total)[M][R]) {
+FD_INLINE void dot_rows(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb,
+                        int64_t at, T (&total)[M][R]) {
   using V = Vec<T>;
-  constexpr int U = M > 1 ? 1 : FD_VEC_BYTES == 64 ? 4 : 2;
+  constexpr int U = M > 1 ? 1 : 2;
   V sum[M][R][U];
 #pragma GCC unroll 4
   for (int i = 0; i < M; ++i) {
@@ -181,30 +133,33 @@ FD_INLINE void dot_rows(int64_t k_size, const T* a, int64_t lda, const T* b, int
       for (int i = 0; i < M; ++i) sum[i][r][u] = fma(ak[i], br, sum[i][r][u]);
     }
   };
-  int64_t k = 0;
-  if constexpr (M == 1 && R > 1 && FD_VEC_BYTES == 64) {
-    const auto address = reinterpret_cast<uintptr_t>(b);
-    const bool inside = address % sizeof(T) == 0 && address % FD_VEC_BYTES != 0;
-    if (near && inside && ldb % V::N == 0 && k_size >= U * V::N)
-      k = dot_lines<T, R, U>(k_size, a, b, ldb, sum[0]);
-  }
+  const int64_t head = k_size < V::N - at ? k_size : V::N - at;
+  step(0, 0, [=](const T* p) { return load_at(p, head, at); });
+  int64_t k = head;
   for (; k + U * V::N <= k_size; k += U * V::N) {
-    if constexpr (M == 1)
-      prefetch<R, U * FD_VEC_BYTES>(b, k, k_size, ldb, near ? kAhead : kFarAhead);
 #pragma GCC unroll 4
-    for (int u = 0; u < U; ++u) step(k + u * V::N, u, [](const T* p) { return V::load(p); });
+    for (int u = 0; u < U; ++u)
+      step(k + u * V::N, (u + 1) % U, [](const T* p) { return V::load(p); });
   }
-  for (; k + V::N <= k_size; k += V::N) step(k, 0, [](const T* p) { return V::load(p); });
-  const int rest = static_cast<int>(k_size - k);
-  if (rest) step(k, U - 1, [rest](const T* p) { return V::load(p, rest); });
+#pragma GCC unroll 4
+  for (int u = 0; u < U; ++u, k += V::N) {
+    const int64_t left = k_size - k;
+    if (left <= 0) break;
+    const int rest = left < V::N ? static_cast<int>(left) : V::N;
+    step(k, (u + 1) % U, [rest](const T* p) { return V::load(p, rest); });
+  }
 #pragma GCC unroll 4
   for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
-      V(&chain)[U] = sum[i][r];  // no loop: gcc would keep the chains in memory for it
+      V chain[U];
+#pragma GCC unroll 4
+      for (int u = 0; u < U; ++u)
+        chain[u] =
+            FD_VEC_BYTES < 64 ? sum[i][r][u] : shifted(sum[i][r][u], sum[i][r][(u + 1) % U], at);
       if constexpr (U == 4) chain[0] += chain[2], chain[1] += chain[3];
       if constexpr (U > 1) chain[0] += chain[1];
-      total[i][r] = reduce_add(chain[0]);
+      total[i][r] = reduce_add(chain[0]) + T(0);  // lanes without a term make a -0 of underflow 0
     }
   }
 }
@@ -221,18 +176,20 @@ void dot_block(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb,
     if (epilogue.column_bias) sum += epilogue.column_bias[j];
     *to = sum;
   };
-  const bool near = n * ldb * int64_t(sizeof(T)) <= kNear;
+  // Rows that begin at different places in a line: one at a time, if M numbers of A are no burden.
+  const bool apart = M == 1 && FD_VEC_BYTES == 64 && ldb % Vec<T>::N != 0;
   int64_t j = 0;
-  for (; j + R <= n; j += R) {
+  for (; !apart && j + R <= n; j += R) {
     T total[M][R];
-    dot_rows<T, M, R>(k_size, a, lda, b + j * ldb, ldb, near, total);
+    const T* rows = b + j * ldb;
+    dot_rows<T, M, R>(k_size, a, lda, rows, ldb, place_in_line(rows, ldb), total);
     for (int i = 0; i < M; ++i) {
       for (int r = 0; r < R; ++r) store(j + r, i, total[i][r]);
     }
   }
   for (; j < n; ++j) {
     T total[M][1];
-    dot_rows<T, M, 1>(k_size, a, lda, b + j * ldb, ldb, near, total);
+    dot_rows<T, M, 1>(k_size, a, lda, b + j * ldb, ldb, place_in_line(b + j * ldb, 0), total);
     for (int i = 0; i < M; ++i) store(j, i, total[i][0]);
   }
 }

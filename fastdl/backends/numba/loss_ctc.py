@@ -41,13 +41,13 @@ def _alphas(x, target, blank, alpha):
     times, count = alpha.shape
     for t in range(times):
         for s in range(count):
+            emitted = x[t, _place(target, blank, s)]
             if t == 0:
-                sum_before = 0.0 if s < 2 else _NONE
-            else:
-                one = alpha[t - 1, s - 1] if s > 0 else _NONE
-                two = alpha[t - 1, s - 2] if _leaps(target, blank, s) else _NONE
-                sum_before = _log_sum(alpha[t - 1, s], one, two)
-            alpha[t, s] = sum_before + x[t, _place(target, blank, s)]
+                alpha[t, s] = emitted if s < 2 else _NONE  # an infinity plus it would be NaN
+                continue
+            one = alpha[t - 1, s - 1] if s > 0 else _NONE
+            two = alpha[t - 1, s - 2] if _leaps(target, blank, s) else _NONE
+            alpha[t, s] = _log_sum(alpha[t - 1, s], one, two) + emitted
     before = alpha[times - 1, count - 2] if count > 1 else _NONE
     return -_log_sum(alpha[times - 1, count - 1], before, _NONE)
 
