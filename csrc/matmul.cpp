@@ -9,13 +9,26 @@
 // Blocks of a sum are as long as each other, at most 1024 terms, and added in order, so the tree of
 // a sum of k terms is at most min(k, 1024 + k / 1024) deep, for both dtypes and every instruction
 // set; `linear` adds the bias, 1 more.
+//
+// With `rows_alike` (invariant="batch") the bits of a row of c depend on that row of a and on b,
+// not on m, on the row's place, or on strides. Every way left computes each element of c by itself,
+// by the same operations in the same order:
+//   * a tile's sum is one chain of multiply-adds from zero in order of k, whatever its height, the
+//     lane, and where its operands lie, packed (with zeros in other lanes) or in place;
+//   * so is a sum of `sweep` and of dot_in_order; dot products in several chains are not taken, nor
+//     is c's transpose, whose biases are added in another order;
+//   * the blocks of a sum are cut by k alone and added in order; `direct` has one (k <= kc).
+// Batches folded into rows change m only. (A NaN is one there as here; its payload is the
+// machine's.)
 #include "matmul.h"
 
 #include <algorithm>
 #include <cstring>
 #include <optional>
 
+#include "../kernels/cpu/matmul_chain.h"
 #include "array.h"
+#include "matmul_strassen.h"
 #include "memory.h"
 #include "threads.h"
 
@@ -30,6 +43,15 @@ constexpr int64_t kPackColumns = 64;        // of A that are packed for all tile
 constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing
 constexpr int64_t kApart = 16;              // numbers between packed rows of A
 constexpr int64_t kPackedRows = 2688;       // of A kept packed at once
+constexpr int64_t kColumns = 32;            // of B that dot_in_order reads at once
+
+template <class T>
+const ChainKernels<T>& chain_kernels() {
+  if constexpr (sizeof(T) == 4)
+    return FD_TABLE(matmul_chain).f32;
+  else
+    return FD_TABLE(matmul_chain).f64;
+}
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Where part i of n things cut into `parts` nearly equal parts begins.
@@ -58,13 +80,12 @@ void copy(const Matrix<T>& from, const Matrix<U>& to) {
   }
 }
 
-template <class T>
-void multiply_through_buffer(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                             const Epilogue<T>& epilogue) {
+template <class T, class Product>
+void through_buffer(const Matrix<T>& c, bool accumulate, Product product) {
   Scratch scratch(sizeof(T) * c.rows * c.columns);
   const Matrix<T> buffer{scratch.as<T>(), c.rows, c.columns, c.columns, 1};
-  if (epilogue.accumulate) copy(c, buffer);
-  multiply<T>(a, b, buffer, epilogue);
+  if (accumulate) copy(c, buffer);
+  product(buffer);
   copy(buffer, c);
 }
 
@@ -75,19 +96,45 @@ int64_t few_rows_chunks(int64_t most, int64_t size, int64_t of_a_thread) {
   return std::min({most, ceil_div(size, kChunk / 16), std::max(wanted, size / (16 * kChunk))});
 }
 
-// c of at most kFewRows rows. False when B is contiguous neither way, or c in the wrong one.
+// c of at most kFewRows rows, where b's columns are contiguous, by dot products as the tiles sum.
+template <class T>
+void dot_in_order(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                  const Epilogue<T>& epilogue) {
+  const ChainKernels<T>& kernels = chain_kernels<T>();
+  const int64_t m = c.rows, n = c.columns, k = a.columns;
+  const int64_t blocks = ceil_div(k, matmul_kernels<T>().kc), groups = ceil_div(n, kColumns);
+  const int64_t chunks = few_rows_chunks(groups, n * k, 1);
+  parallel_for(chunks, multiply_nanoseconds<T>(m, n, k), [&](int64_t chunk) {
+    for (int64_t g = cut(groups, chunks, chunk); g < cut(groups, chunks, chunk + 1); ++g) {
+      const int64_t begin = g * kColumns, end = std::min(n, begin + kColumns);
+      for (int64_t block = 0; block < blocks; ++block) {  // columns are read from end to end
+        const int64_t k0 = cut(k, blocks, block), k1 = cut(k, blocks, block + 1);
+        kernels.dot(k1 - k0, a.at(0, k0), a.row_stride, b.at(k0, begin), b.column_stride,
+                    c.at(0, begin), c.row_stride, static_cast<int>(m), end - begin,
+                    at(block_epilogue(epilogue, block == 0, block == blocks - 1), 0, begin));
+      }
+    }
+  });
+}
+
+// c of at most kFewRows rows, with sums `in_order` as the tiles' are or in any. False when B is
+// contiguous neither way, or c in the wrong one.
 template <class T>
 bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                       const Epilogue<T>& epilogue) {
+                       const Epilogue<T>& epilogue, bool in_order) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns;
   const double nanoseconds = multiply_nanoseconds<T>(m, n, k);
-  if (b.row_stride == 1 && k > 1) {
+  if (b.row_stride == 1 && k > 1 && (!in_order || unit_columns(c))) {
     Scratch scratch(a.column_stride == 1 ? 0 : sizeof(T) * m * k);
     Matrix<const T> rows = a;
     if (a.column_stride != 1) {
       copy(a, Matrix<T>{scratch.as<T>(), m, k, k, 1});
       rows = {scratch.as<T>(), m, k, k, 1};
+    }
+    if (in_order) {
+      dot_in_order(rows, b, c, epilogue);
+      return true;
     }
     const int64_t chunks = few_rows_chunks(ceil_div(n, 4), n * k, 1);
     parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
@@ -267,23 +314,27 @@ template double multiply_nanoseconds<double>(int64_t, int64_t, int64_t);
 
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-              const Epilogue<T>& epilogue) {
+              const Epilogue<T>& epilogue, bool rows_alike) {
   const int64_t m = c.rows, n = c.columns, k = a.columns, products = m * n * k;
   if (m == 0 || n == 0) return;
   const auto transposed = [&](auto&& way) {
     return way(b.transposed(), a.transposed(), c.transposed(),
-               Epilogue<T>{epilogue.accumulate, epilogue.column_bias, epilogue.row_bias});
+               Epilogue<T>{epilogue.accumulate, epilogue.column_bias, epilogue.row_bias}, false);
   };
-  if (std::min(m, n) <= kFewRows && products >= kFewRowsFrom) {
-    const bool done =
-        m <= n ? multiply_few_rows(a, b, c, epilogue) : transposed(multiply_few_rows<T>);
+  const bool few_rows = m <= n || rows_alike;
+  if ((few_rows ? m : n) <= kFewRows && products >= kFewRowsFrom) {
+    const bool done = few_rows ? multiply_few_rows(a, b, c, epilogue, rows_alike)
+                               : transposed(multiply_few_rows<T>);
     if (done) return;
   }
   if (!unit_columns(c)) {
-    if (c.row_stride == 1 || m == 1)
+    if ((c.row_stride == 1 || m == 1) && !rows_alike) {
       transposed(multiply<T>);
-    else
-      multiply_through_buffer(a, b, c, epilogue);
+    } else {
+      through_buffer(c, epilogue.accumulate, [&](const Matrix<T>& buffer) {
+        multiply<T>(a, b, buffer, epilogue, rows_alike);
+      });
+    }
     return;
   }
   if (k == 0 || (unit_columns(b) && products <= kDirect && k <= matmul_kernels<T>().kc))
@@ -292,11 +343,13 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
     multiply_blocked(a, b, c, epilogue);
 }
 template void multiply<float>(const Matrix<const float>&, const Matrix<const float>&,
-                              const Matrix<float>&, const Epilogue<float>&);
+                              const Matrix<float>&, const Epilogue<float>&, bool);
 template void multiply<double>(const Matrix<const double>&, const Matrix<const double>&,
-                               const Matrix<double>&, const Epilogue<double>&);
+                               const Matrix<double>&, const Epilogue<double>&, bool);
 
 namespace {
+
+enum class Way { by_shape, rows_alike, strassen };  // what a caller asked for
 
 // The dimensions before the matrix, of a, b and c together; strides 0 where one is broadcast.
 struct Batch {
@@ -321,7 +374,7 @@ struct Batch {
 
 template <class T>
 void multiply_batch(const Batch& batch, const Matrix<const T>& a, const Matrix<const T>& b,
-                    const Matrix<T>& c, const Epilogue<T>& epilogue) {
+                    const Matrix<T>& c, const Epilogue<T>& epilogue, Way way) {
   const int64_t count = batch.size();
   if (count == 0) return;
   const auto one = [&](int64_t index) {
@@ -332,7 +385,12 @@ void multiply_batch(const Batch& batch, const Matrix<const T>& a, const Matrix<c
     x.data += offset[0];
     y.data += offset[1];
     z.data += offset[2];
-    multiply(x, y, z, epilogue);
+    if (way == Way::strassen && unit_columns(z))
+      multiply_strassen(x, y, z);
+    else if (way == Way::strassen)
+      through_buffer(z, false, [&](const Matrix<T>& to) { multiply_strassen(x, y, to); });
+    else
+      multiply(x, y, z, epilogue, way == Way::rows_alike);
   };
   // Large matrices take the threads one after the other, small ones share them out.
   const double nanoseconds = multiply_nanoseconds<T>(c.rows, c.columns, a.columns) + 20;
@@ -352,6 +410,7 @@ void multiply_batch(const Batch& batch, const Matrix<const T>& a, const Matrix<c
 struct Call {
   Array a, b, c;
   Batch batch;
+  Way way = Way::by_shape;
   int64_t m, n, k;
   int64_t a_row, a_column, b_row, b_column, c_row, c_column;
 
@@ -383,7 +442,7 @@ void run(const Call& call, const Array* bias) {
     for (int64_t j = 0; j < call.n; ++j) scratch.as<T>()[j] = bias->ptr<T>()[j * bias_stride];
     epilogue.column_bias = scratch.as<T>();
   }
-  multiply_batch(call.batch, a, b, c, epilogue);
+  multiply_batch(call.batch, a, b, c, epilogue, call.way);
 }
 
 // Makes or checks the output, of the batch's shape, then m and n unless left out, and runs.
@@ -408,7 +467,7 @@ py::object finish(Call& call, py::handle out, bool has_m, bool has_n, const Arra
   std::copy(call.c.stride, call.c.stride + call.batch.ndim, call.batch.stride[2]);
   call.c_row = has_m ? call.c.stride[call.batch.ndim] : 0;
   call.c_column = has_n ? call.c.stride[call.batch.ndim + has_m] : 1;
-  call.fold_batch_into_rows();
+  if (call.way != Way::strassen) call.fold_batch_into_rows();  // which halves each matrix
 
   const bool f32 = call.a.dtype == DType::f32;
   const double nanoseconds = static_cast<double>(call.batch.size()) *
@@ -420,11 +479,29 @@ py::object finish(Call& call, py::handle out, bool has_m, bool has_n, const Arra
   return result;
 }
 
+// The options `invariant` and `algorithm`; false for what the op's checks are to refuse.
+bool read_way(py::handle invariant, py::handle algorithm, Way& way) {
+  const auto is = [](py::handle option, const char* name) {
+    return PyUnicode_Check(option.ptr()) &&
+           PyUnicode_CompareWithASCIIString(option.ptr(), name) == 0;
+  };
+  if (invariant.is_none() && algorithm.is_none()) return true;
+  if (algorithm.is_none() && is(invariant, "batch"))
+    way = Way::rows_alike;
+  else if (invariant.is_none() && is(algorithm, "strassen"))
+    way = Way::strassen;
+  else
+    return false;
+  return true;
+}
+
 bool is_float(const Array& x) { return x.dtype == DType::f32 || x.dtype == DType::f64; }
 
 // numpy.matmul: a[..., m, k] @ b[..., k, n]; a vector is a row on the left, a column on the right.
-py::object matmul(py::handle a, py::handle b, py::handle out) {
+py::object matmul(py::handle a, py::handle b, py::handle out, py::handle invariant,
+                  py::handle algorithm) {
   Call call;
+  if (!read_way(invariant, algorithm, call.way)) return declined();
   if (!view(a, call.a) || !view(b, call.b)) return declined();
   const Array &x = call.a, &y = call.b;
   if (x.dtype != y.dtype || !is_float(x) || x.ndim == 0 || y.ndim == 0) return declined();
@@ -454,8 +531,10 @@ py::object matmul(py::handle a, py::handle b, py::handle out) {
 }
 
 // torch's linear: x[..., k] @ w[n, k]^T + bias[n].
-py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out) {
+py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out,
+                  py::handle invariant) {
   Call call;
+  if (!read_way(invariant, py::none(), call.way)) return declined();
   Array bias_view;
   if (!view(x, call.a) || !view(weight, call.b)) return declined();
   const Array &a = call.a, &w = call.b;
@@ -486,9 +565,10 @@ py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle o
 }  // namespace
 
 void bind_matmul(py::module_& m) {
-  m.def("matmul", &matmul, py::arg("a"), py::arg("b"), py::arg("out") = py::none());
+  m.def("matmul", &matmul, py::arg("a"), py::arg("b"), py::arg("out") = py::none(),
+        py::arg("invariant") = py::none(), py::arg("algorithm") = py::none());
   m.def("linear", &linear, py::arg("x"), py::arg("w"), py::arg("bias") = py::none(),
-        py::arg("out") = py::none());
+        py::arg("out") = py::none(), py::arg("invariant") = py::none());
 }
 
 }  // namespace fd

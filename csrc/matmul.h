@@ -30,10 +30,11 @@ inline const MatmulKernels<double>& matmul_kernels<double>() {
 // c = epilogue(a @ b), for T = float and double. Cuts itself into chunks for the thread pool, so
 // call it without the GIL unless multiply_nanoseconds is below kSerialNanoseconds; inside a chunk
 // it runs on that thread alone. c must not overlap a or b, nor itself.
-// The bits of c depend on shapes, strides and the instruction set, not on threads or alignment.
+// The bits of c depend on shapes, strides and the instruction set, not on threads or alignment;
+// with `rows_alike` those of a row on that row of a and on b alone.
 template <class T>
 void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-              const Epilogue<T>& epilogue = {});
+              const Epilogue<T>& epilogue = {}, bool rows_alike = false);
 
 // An estimate of the work, for one thread.
 template <class T>

@@ -216,7 +216,8 @@ def run(spec: OpSpec, arrays: Sequence[Any], options: dict[str, Any], out: Any =
     tracked = tracked and _recording.get()
     if out is not None:
         return _run_into(spec, arrays, options, out, tracked)
-    if tracked and spec.option_names:  # the vjp wants canonical options, so the call is planned
+    if tracked and spec.option_names and (options or not spec.plain):
+        # The vjp wants canonical options, so the call is planned.
         plan = dispatch.make_plan(spec, values, options)
         options = plan.options
         result = dispatch.run_plan(spec, plan)

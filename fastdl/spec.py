@@ -15,11 +15,13 @@ def matmul(a, b): ...
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -290,6 +292,10 @@ def accumulated(case: Judged) -> tuple[Any, ...]:
         return tuple(factor * np.abs(y) + (case.terms + 1) * case.tiny for y in absolute)
 
 
+# Bounds of sums of products, or of terms: with integers the results are exact as long as every
+# partial sum is. That may be so many times the sum of the terms' magnitudes.
+SUMS: dict[Bound, int] = {accumulated: 1}
+
 # --- kernels -----------------------------------------------------------------------------------
 
 
@@ -314,7 +320,23 @@ class Kernel:
         for a in plan.arrays:
             if isinstance(a, np.ndarray) and name_of(a.dtype) not in self.dtypes:
                 return f"dtype {a.dtype} not in {', '.join(self.dtypes)}"
-        return self.declines(*plan.arrays, **plan.options) if self.declines else None
+        return self.declined(plan.arrays, plan.options)
+
+    def declined(self, arrays: Sequence[Any], options: Mapping[str, Any]) -> str | None:
+        """Why it does not take these options, or what its own `declines` says; None if it does."""
+        if self._parameters is not None and not options.keys() <= self._parameters:
+            return f"takes no option {min(options.keys() - self._parameters)!r}"
+        return self.declines(*arrays, **options) if self.declines else None
+
+    @cached_property
+    def _parameters(self) -> frozenset[str] | None:
+        """The names of the function's parameters; None if any will do, or it does not tell."""
+        try:
+            parameters = inspect.signature(self.fn).parameters
+        except (TypeError, ValueError):  # a compiled function
+            return None
+        any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        return None if any_name else frozenset(parameters)
 
 
 KERNELS: dict[str, dict[str, list[Kernel]]] = {}
@@ -389,6 +411,9 @@ class OpSpec:
             arrays whose gradients read them: where none of those is wanted, vjp sees None.
         cost, terms, bound, samples, bad_inputs: for the checker and the benchmark; `terms` is the
             number of terms summed in one output element.
+        edges: more samples, for a full run alone, which asks right values and strides of them.
+        bounds: those of other algorithms than the usual one, by what the option `algorithm` says.
+        plain: the options of a call that gives none are none.
         view: the result is a view of the first array; NumPy makes it on every backend.
         scalars: arrays may also be Python scalars (promoted as torch does).
         elementwise: `out` may be exactly an input.
@@ -405,7 +430,9 @@ class OpSpec:
     cost: Callable[..., Cost] | None = None
     terms: Callable[..., int] = _no_terms
     bound: Bound = exact
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
+    edges: Callable[[], Iterable[Sample]] = tuple
     bad_inputs: Sequence[BadInput] = ()
     dtypes: tuple[str, ...] = FLOATS
     family: str = ""
@@ -413,6 +440,7 @@ class OpSpec:
     scalars: bool = False
     elementwise: bool = False
     smooth: bool = True
+    plain: bool = False
     direct: Callable[..., Any] | None = field(default=None, init=False)
     least_arrays: int = field(default=0, init=False)
     most_arrays: int = field(default=0, init=False)
@@ -464,6 +492,10 @@ class OpSpec:
         if isinstance(self.saves, Mapping):
             return any(needs[position] for position in self.saves.get(name, ()))
         return name in self.saves
+
+    def bound_of(self, options: Mapping[str, Any]) -> Bound:
+        """The bound of a call with these canonical options."""
+        return self.bounds.get(options.get("algorithm", ""), self.bound)
 
     def kernels(self, backend: str) -> list[Kernel]:
         """The op's kernels on a backend, the one asked first in front."""

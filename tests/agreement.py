@@ -62,7 +62,7 @@ def bounds(name, arrays, options):
     terms = spec.terms(*plan.arrays, **plan.options)
     case = Judged(spec, wide, plan.options, expected, terms, terms, float(info.eps) / 2,
                   float(info.smallest_subnormal), tuple(o.dtype for o in plan.outputs))  # fmt: skip
-    return spec.bound(case)
+    return spec.bound_of(plan.options)(case)
 
 
 def assert_within(got, want, bound):

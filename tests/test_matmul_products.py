@@ -146,3 +146,62 @@ def test_in_place_and_methods():
 def test_refused(call, error):
     with pytest.raises(error):
         call(np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize(
+    "equation, shapes",
+    [
+        ("bij,bkj->bik", [(2, 3, 4), (2, 5, 4)]),
+        ("bqhd,bkhd->bhqk", [(2, 5, 3, 4), (2, 6, 3, 4)]),
+        ("ji,jk->ki", [(4, 3), (4, 5)]),
+        ("abc,dabe->cde", [(2, 3, 4), (6, 2, 3, 64)]),
+        ("dabe,abc->ecd", [(6, 2, 3, 70), (2, 3, 4)]),
+        ("abcd,bca->d", [(2, 3, 4, 5), (3, 4, 2)]),  # the smaller operand is copied
+        ("nchw,oc->nohw", [(2, 3, 8, 9), (6, 3)]),
+        ("oc,nchw->nohw", [(6, 3), (2, 3, 8, 9)]),
+    ],
+)
+def test_contractions_copy_no_large_operand(equation, shapes, monkeypatch):
+    from fastdl.ops import matmul as products
+
+    seen = []
+    plain = products.matmul
+    monkeypatch.setattr(products, "matmul", lambda a, b: seen.append((a, b)) or plain(a, b))
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(-5, 6, s).astype(np.float64) for s in shapes]
+    got = F.einsum(equation, *arrays)
+    np.testing.assert_array_equal(got, np.einsum(equation, *arrays))
+    largest = max(arrays, key=lambda a: a.size)
+    ((a, b),) = seen
+    assert np.shares_memory(a, largest) or np.shares_memory(b, largest)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_several_operands(installed, monkeypatch):
+    """In opt_einsum's order, where that is installed; with the same result."""
+    from fastdl.functional import matmul_products
+
+    if installed:
+        pytest.importorskip("opt_einsum")
+    else:
+        monkeypatch.setattr(matmul_products, "_opt_einsum", lambda: None)
+    matmul_products._path.cache_clear()
+    rng = np.random.default_rng(0)
+    for equation, shapes in (
+        ("ab,bc,cd,de->ea", [(3, 4), (4, 5), (5, 2), (2, 6)]),
+        ("a,ab,b->", [(3,), (3, 4), (4,)]),
+        ("...a,ab,...b->...", [(2, 1, 3), (3, 4), (5, 4)]),
+        ("ab,cd,ef->fda", [(2, 3), (0, 4), (2, 2)]),
+        ("aab,bc,a->c", [(3, 3, 4), (4, 2), (3,)]),
+    ):
+        arrays = [whole(rng, *s) for s in shapes]
+        compare(lambda lib, *x, e=equation: lib.einsum(e, *x), *arrays)
+
+
+def test_a_chain_is_taken_from_its_cheap_end():
+    pytest.importorskip("opt_einsum")
+    from fastdl.functional.matmul_products import _path
+
+    shapes = ((50, 60), (60, 70), (70, 1))
+    path = _path((("a", "b"), ("b", "c"), ("c", "d")), ("a", "d"), shapes)
+    assert path[0] == (1, 2)

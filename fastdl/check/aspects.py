@@ -21,7 +21,7 @@ from ..core.config import use_backend
 from ..core.dtypes import is_float
 from ..core.errors import UnsupportedError
 from ..dispatch import make_plan
-from ..spec import OpSpec, Plan, Sample
+from ..spec import SUMS, OpSpec, Plan, Sample
 from ..tensor import Tensor
 from . import fills
 from .client import Answer, Child, ChildDiedError, Contestant, Way
@@ -166,7 +166,8 @@ def _fill(
     if family == "integers":
         arrays = sample.build(np.random.default_rng(0), dtype)
         plan = planned(spec, arrays, sample)
-        return fills.integers(spec.terms(*plan.arrays, **plan.options), input_bits)
+        growth = SUMS.get(spec.bound_of(plan.options), 1)
+        return fills.integers(growth * spec.terms(*plan.arrays, **plan.options), input_bits)
     if family == "bit patterns":
         return fills.bit_patterns
     if family == "hard places":
@@ -209,16 +210,23 @@ def changes(subject: Subject, sample: Sample, dtype: str) -> Found:
             yield "one element changed", subject.judged(case, sample)
 
 
-def strides(subject: Subject, sample: Sample, dtype: str) -> Found:
-    """The same numbers behind reversed, padded and transposed strides must meet the bound too."""
+def strides(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
+    """The same numbers behind reversed, padded and transposed strides must meet the bound too.
+
+    `thorough`: also one array at a time, beside the others as they were.
+    """
     spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "strides")
     arrays = sample.build(rng, dtype, fills.normal)
+    places = {i for i, a in enumerate(arrays) if isinstance(a, np.ndarray) and a.ndim}
+    groups = [places, *({i} for i in places if thorough and len(places) > 1)]
     for label, restride in _RESTRIDED.items():
-        moved = tuple(restride(a) if isinstance(a, np.ndarray) and a.ndim else a for a in arrays)
-        case = subject.case((dtype, label), moved, sample)
-        if subject.takes(case.plan):
-            yield f"strides: {label}", subject.judged(case, sample)
+        for group in groups:
+            moved = tuple(restride(a) if i in group else a for i, a in enumerate(arrays))
+            which = label if group == places else f"{label}, of array {min(group)}"
+            case = subject.case((dtype, which), moved, sample)
+            if subject.takes(case.plan):
+                yield f"strides: {which}", subject.judged(case, sample)
 
 
 def _reversed(a: np.ndarray) -> np.ndarray:

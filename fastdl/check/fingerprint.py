@@ -213,7 +213,8 @@ def sums(spec: OpSpec, dtype: str) -> Iterator[Sum]:
     samples of many ops are shorter. Large arrays first, on which a kernel takes its usual path."""
     ranked: list[tuple[int, int, int, int, Sample]] = []
     numbers = itertools.count()
-    for original in (s for s in spec.samples if not s.bench):
+    usual = (s for s in spec.samples if not s.bench and not (spec.plain and s.options))
+    for original in usual:
         for sample in (original, *resized(original, (TERMS, TERMS // 4))):
             size = sample.elements
             if size > MOST_ELEMENTS:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core.dtypes import accumulator, is_float
 from ..core.shapes import is_channels_last
-from ..spec import Judged, OpSpec, Out, Plan, accumulated, exact, exact_value
+from ..spec import SUMS, Judged, OpSpec, Out, Plan, exact, exact_value
 from .exact import MOST_ELEMENTS, Sums, exact_sums
 
 
@@ -64,6 +64,7 @@ class Case:
 
     def __init__(self, spec: OpSpec, plan: Plan):
         self.spec, self.plan = spec, plan
+        self.bound = spec.bound_of(plan.options)
         dtypes = [a.dtype for a in plan.arrays if isinstance(a, np.ndarray) and is_float(a.dtype)]
         self.dtype = dtypes[0] if dtypes else np.dtype(np.float32)
         for out in plan.outputs:  # a cast is judged in what it casts to
@@ -92,7 +93,7 @@ class Case:
         """For sums of products in float64: the results in two longdoubles each."""
         arrays = (*self.plan.arrays, *self.plan.outputs)
         size = sum(math.prod(a.shape) for a in arrays if isinstance(a, (np.ndarray, Out)))
-        if self.spec.bound is not accumulated or self.dtype != np.float64 or size > MOST_ELEMENTS:
+        if self.bound not in SUMS or self.dtype != np.float64 or size > MOST_ELEMENTS:
             return None
         return exact_sums(self.spec, self.wide, self.plan.options, self.terms)
 
@@ -100,7 +101,7 @@ class Case:
     def sums_integers(self) -> bool:
         """Is it a sum of products with integer results (a mean of them need not be exact)?"""
         with np.errstate(all="ignore"):
-            return self.spec.bound is accumulated and all((y % 1 == 0).all() for y in self.expected)
+            return self.bound in SUMS and all((y % 1 == 0).all() for y in self.expected)
 
     def bounds(self, depth: int, input_bits: int | None = None) -> tuple[Any, ...]:
         """How far each output element may be from the reference's."""
@@ -124,7 +125,7 @@ class Case:
         judged = Judged(self.spec, self.wide, self.plan.options, self.expected, depth, self.terms,
                         unit, tiny, dtypes)  # fmt: skip
         with np.errstate(all="ignore"):
-            return self.spec.bound(judged)
+            return self.bound(judged)
 
     def judge(
         self,
@@ -144,7 +145,7 @@ class Case:
                 np.inf, f"returned {len(results)} outputs, want {len(self.plan.outputs)}"
             )
         depth = self.terms if depth is None else depth
-        equal = self.spec.bound in (exact, exact_value) or (integers and self.sums_integers)
+        equal = self.bound in (exact, exact_value) or (integers and self.sums_integers)
         bounds = [0.0] * len(results) if equal else self.bounds(depth, input_bits)
         lows = self.sums.low if self.sums else [0.0] * len(results)
         worst = Verdict(terms=self.terms, depth=depth)
@@ -159,7 +160,9 @@ class Case:
         ):
             why = _wrong_form(got, out, layout)
             verdict = (
-                Verdict(np.inf, why) if why else _compare(got, expected, bound, self.spec, low)
+                Verdict(np.inf, why)
+                if why
+                else _compare(got, expected, bound, self.bound is exact, low)
             )
             if not verdict.passed:
                 verdict.why = f"{name}: {verdict.why}"
@@ -187,9 +190,9 @@ def _wrong_form(got: Any, out: Any, layout: bool) -> str:
 
 
 def _compare(
-    got: np.ndarray, expected: np.ndarray, bound: Any, spec: OpSpec, low: Any = 0.0
+    got: np.ndarray, expected: np.ndarray, bound: Any, signs: bool, low: Any = 0.0
 ) -> Verdict:
-    """The verdict on one output, whose exact value is expected + low."""
+    """The verdict on one output, whose exact value is expected + low; `signs`: of zeros, too."""
     if not is_float(got.dtype):
         wrong = got != expected.astype(got.dtype)
         if not wrong.any():
@@ -214,7 +217,7 @@ def _compare(
         # An infinite input makes bounds infinite too, but its result is known.
         good = np.where(plain, within, same_class | rounds_up)
         good |= np.isinf(bound) & np.isfinite(expected)
-        if spec.bound is exact:
+        if signs:
             good &= ~plain | (np.signbit(got) == np.signbit(expected))
     if good.all():
         return Verdict(float(ratio.max(initial=0.0)))

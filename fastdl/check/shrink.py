@@ -113,7 +113,8 @@ def shrunk(failure: Failure, request: Request, child: Child) -> Failure:
     if failure.sample is None or failure.aspect == "differences" or SILENCE in failure.why:
         return failure
     spec = OPS[failure.op]
-    before = spec.samples
+    before = spec.samples, spec.edges
+    spec.edges = tuple
     try:
         tries = itertools.count()
         found = True
@@ -128,7 +129,7 @@ def shrunk(failure: Failure, request: Request, child: Child) -> Failure:
                     failure, found = replace(again, sample=sample, shrunk=True), True
                     break
     finally:
-        spec.samples = before
+        spec.samples, spec.edges = before
     return failure
 
 

@@ -105,18 +105,15 @@ def _declaration(k: Kernel) -> dict[str, Any]:
 
 
 def _declining(k: Kernel) -> Callable[..., Any]:
-    """A declared kernel that asks its own `declines` first, as dispatch would."""
-    declines, fn = k.declines, k.fn
-    if declines is None:
-        return fn
+    """A declared kernel that is asked first whether it declines, as dispatch would."""
 
     def call(*arrays: Any, **options: Any) -> Any:
         plain = {name: value for name, value in options.items() if name != "out"}
-        if why := declines(*arrays, **plain):
+        if why := k.declined(arrays, plain):
             raise NotImplementedError(why)
-        return fn(*arrays, **options)
+        return k.fn(*arrays, **options)
 
-    call.__wrapped__ = fn  # type: ignore[attr-defined]
+    call.__wrapped__ = k.fn  # type: ignore[attr-defined]
     return call
 
 

@@ -7,7 +7,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -321,7 +321,7 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
             own = families if dtype in FLOATS else ["normal"]
             asked: list[tuple[str, Callable[[], aspects.Found]]] = [
                 ("values", partial(aspects.values, subject, sample, dtype, own, cases)),
-                ("strides", partial(aspects.strides, subject, sample, dtype)),
+                ("strides", partial(aspects.strides, subject, sample, dtype, mode == "full")),
                 (
                     "bits",
                     partial(
@@ -346,6 +346,17 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
                     run,
                 )  # fmt: skip
             rank += 1
+    for sample in spec.edges() if mode == "full" and not same_code else ():
+        for dtype in (d for d in dtypes_of(spec, contestant.kernel) if d in FLOATS):
+            once = replace(subject, memo={})  # so many cases are not kept for the next kernel
+            for aspect, run in (
+                ("values", partial(aspects.values, once, sample, dtype, families, once.memo)),
+                ("strides", partial(aspects.strides, once, sample, dtype, thorough=True)),
+            ):
+                yield Task(
+                    rank, spec.name, contestant.label, subject.isa or "-", sample, dtype, aspect,
+                    run,
+                )  # fmt: skip
     for rank, sample in enumerate(() if contestant.ours else secret(spec, subject.seed)):
         for dtype in (d for d in dtypes_of(spec, contestant.kernel) if d in FLOATS):
             yield Task(

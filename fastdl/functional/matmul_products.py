@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from ..core.errors import ArgumentError, DTypeError, ShapeError
@@ -66,8 +67,7 @@ def inner(input: Any, other: Any, *, out: Any = None) -> Any:
         return elementwise.mul(input, other, out=out)
     if input.shape[-1] != other.shape[-1]:
         raise ShapeError(f"inner: last dims of {input.shape} and {other.shape} differ")
-    found = tensordot(input, other, ([-1], [-1]))
-    return found if out is None else elementwise.copy(found, channels_last=False, out=out)
+    return tensordot(input, other, ([-1], [-1]), out=out)
 
 
 @method
@@ -116,7 +116,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
     return _plus(input, reductions.sum(bmm(batch1, batch2), dim=0), beta, alpha)
 
 
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     """Sums of products over pairs of dims: the last `dims` of a with the first of b, or two lists.
 
     Raises ShapeError where the sizes of a pair differ. As torch.tensordot.
@@ -138,6 +138,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
         over_a, over_b = list(range(len(left) - count, len(left))), list(range(count))
     if [left[d] for d in over_a] != [right[d] for d in over_b]:
         raise ShapeError(f"tensordot: dims {over_a} of {left} and {over_b} of {right} differ")
+    pairs = _in_memory_order(a, b, list(zip(over_a, over_b, strict=True)))
+    over_a, over_b = [d for d, _ in pairs], [d for _, d in pairs]
     kept_a = [d for d in range(len(left)) if d not in over_a]
     kept_b = [d for d in range(len(right)) if d not in over_b]
     rows, columns = math.prod(left[d] for d in kept_a), math.prod(right[d] for d in kept_b)
@@ -145,7 +147,22 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     first = ops.reshape(ops.permute(a, dims=(*kept_a, *over_a)), shape=(rows, terms))
     second = ops.reshape(ops.permute(b, dims=(*over_b, *kept_b)), shape=(terms, columns))
     shape = (*(left[d] for d in kept_a), *(right[d] for d in kept_b))
-    return ops.reshape(_product(first, second), shape=shape)
+    found = ops.reshape(_product(first, second), shape=shape)
+    return found if out is None else elementwise.copy(found, channels_last=False, out=out)
+
+
+def _strides(x: Any) -> tuple[int, ...]:
+    return getattr(x, "_array", x).strides
+
+
+def _in_memory_order(a: Any, b: Any, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pairs of dims of a and b in the order that the larger of the two has them in memory.
+
+    So its dims become one without being copied.
+    """
+    larger = int(math.prod(b.shape) > math.prod(a.shape))
+    strides = _strides((a, b)[larger])
+    return sorted(pairs, key=lambda pair: -abs(strides[pair[larger]]))
 
 
 def _product(a: Any, b: Any) -> Any:
@@ -168,7 +185,8 @@ def einsum(equation: str, *operands: Any) -> Any:
 
     A letter that is not in the result is summed over; one that an operand has twice is a diagonal;
     "..." stands for any leading dims, which broadcast. Without "->" the result has the letters that
-    occur once, in order, after those of "...". Operands are combined from left to right.
+    occur once, in order, after those of "...". Three or more operands are combined in the order
+    that opt_einsum finds if it is installed, else from left to right.
 
     Raises ArgumentError for an equation that does not parse, ShapeError for sizes that do not fit.
     As torch.einsum, but for its form with lists of numbers.
@@ -180,11 +198,17 @@ def einsum(equation: str, *operands: Any) -> Any:
     inputs, output = _parse(equation, [len(shape_of("einsum", x)) for x in given])
     _check_sizes(equation, inputs, given)
     terms = [_distinct(x, labels) for x, labels in zip(given, inputs, strict=True)]
-    x, labels = terms.pop(0)
-    while terms:
-        y, others = terms.pop(0)
-        later = {*output, *(label for _, names in terms for label in names)}
-        x, labels = _contract(x, labels, y, others, later)
+    names = tuple(tuple(labels) for _, labels in terms)
+    for places in _path(names, tuple(output), tuple(x.shape for x, _ in terms)):
+        chosen = [terms[i] for i in places]
+        terms = [term for i, term in enumerate(terms) if i not in places]
+        x, labels = chosen.pop(0)
+        while chosen:
+            y, others = chosen.pop(0)
+            later = {*output, *(label for _, names in (*terms, *chosen) for label in names)}
+            x, labels = _contract(x, labels, y, others, later)
+        terms.append((x, labels))
+    x, labels = terms[0]
     gone = tuple(d for d, label in enumerate(labels) if label not in output)
     if gone:
         x = reductions.sum(x, dim=gone)
@@ -245,6 +269,33 @@ def _check_sizes(equation: str, inputs: list[Labels], operands: Sequence[Any]) -
             sizes[label] = n if known == 1 else known
 
 
+@cache
+def _opt_einsum() -> Any:
+    """The package, or None."""
+    try:
+        import opt_einsum
+    except ImportError:
+        return None
+    return opt_einsum
+
+
+@lru_cache(256)
+def _path(
+    inputs: tuple[tuple[str, ...], ...], output: tuple[str, ...], shapes: tuple[Any, ...]
+) -> list[tuple[int, ...]]:
+    """Which operands to combine first, and so on: they leave the list, their result goes last."""
+    package = _opt_einsum() if len(inputs) > 2 else None
+    if package is None:
+        return [tuple(range(len(inputs)))]  # from left to right
+    letters: dict[str, str] = {}
+    for label in (label for labels in inputs for label in labels):
+        letters.setdefault(label, package.get_symbol(len(letters)))
+    left = ",".join("".join(letters[n] for n in names) for names in inputs)
+    text = f"{left}->{''.join(letters[n] for n in output)}"
+    path, _ = package.contract_path(text, *shapes, shapes=True)
+    return [tuple(places) for places in path]
+
+
 def _distinct(x: Any, labels: Labels) -> tuple[Any, Labels]:
     """The operand with every label once: diagonals of those it has twice."""
     labels = list(labels)
@@ -277,25 +328,34 @@ def _contract(x: Any, xs: Labels, y: Any, ys: Labels, later: set[str]) -> tuple[
     both = [n for n in xs if n in ys]
     size_x, size_y = dict(zip(xs, x.shape, strict=True)), dict(zip(ys, y.shape, strict=True))
     inner = [n for n in both if n not in later and size_x[n] == size_y[n]]
+    pairs = _in_memory_order(x, y, [(xs.index(n), ys.index(n)) for n in inner])
+    inner = [xs[d] for d, _ in pairs]
     stretched = [n for n in both if n not in later and n not in inner]
     batch = [n for n in both if n not in inner]
-    only_x, only_y = [n for n in xs if n not in both], [n for n in ys if n not in both]
+    (apart_x, only_x), (apart_y, only_y) = _apart(x, xs, both), _apart(y, ys, both)
+    if math.prod(x.shape) >= math.prod(y.shape):  # one of them may well be copied
+        apart_y, only_y = [], [*apart_y, *only_y]
+    else:
+        apart_x, only_x = [], [*apart_x, *only_x]
+    if not inner:
+        apart_x, only_x, apart_y, only_y = [], [*apart_x, *only_x], [], [*apart_y, *only_y]
 
     def arranged(a: Any, names: Labels, order: Labels) -> Any:
         dims = tuple(names.index(n) for n in order)
         return a if dims == tuple(range(len(dims))) else ops.permute(a, dims=dims)
 
     rows, columns = math.prod(size_x[n] for n in only_x), math.prod(size_y[n] for n in only_y)
-    labels = [*batch, *only_x, *only_y]
-    left, right = [size_x[n] for n in batch], [size_y[n] for n in batch]
+    labels = [*batch, *apart_x, *apart_y, *only_x, *only_y]
+    leading = [*batch, *apart_x, *apart_y]
+    left, right = [size_x.get(n, 1) for n in leading], [size_y.get(n, 1) for n in leading]
     shape = [max(a, b) if a and b else 0 for a, b in zip(left, right, strict=True)]
     kept = (*shape, *(size_x[n] for n in only_x), *(size_y[n] for n in only_y))
     if inner:
         terms = math.prod(size_x[n] for n in inner)
-        first = ops.reshape(arranged(x, xs, [*batch, *only_x, *inner]), shape=(*left, rows, terms))
-        second = ops.reshape(
-            arranged(y, ys, [*batch, *inner, *only_y]), shape=(*right, terms, columns)
-        )
+        first = arranged(x, xs, [*batch, *apart_x, *only_x, *inner])
+        first = ops.reshape(first, shape=(*left, rows, terms))
+        second = arranged(y, ys, [*batch, *apart_y, *inner, *only_y])
+        second = ops.reshape(second, shape=(*right, terms, columns))
         product = ops.reshape(_product(first, second), shape=kept)
     else:
         ones_x, ones_y = (1,) * len(only_x), (1,) * len(only_y)
@@ -310,3 +370,20 @@ def _contract(x: Any, xs: Labels, y: Any, ys: Labels, later: set[str]) -> tuple[
         product = reductions.sum(product, dim=gone)
         labels = [n for n in labels if n not in stretched]
     return product, labels
+
+
+def _apart(x: Any, labels: Labels, both: Labels) -> tuple[Labels, Labels]:
+    """An operand's own dims in order of memory: those that become one without a copy come last.
+
+    The others may lead a batch of products, if each of those is large enough.
+    """
+    strides, sizes = (
+        dict(zip(labels, _strides(x), strict=True)),
+        dict(zip(labels, x.shape, strict=True)),
+    )
+    own = sorted((n for n in labels if n not in both), key=lambda n: -abs(strides[n]))
+    last = max(len(own) - 1, 0)
+    while last and strides[own[last - 1]] == strides[own[last]] * sizes[own[last]]:
+        last -= 1
+    large = math.prod(sizes[n] for n in own[last:]) >= 64
+    return (own[:last], own[last:]) if large else ([], own)

@@ -9,14 +9,34 @@ import numpy as np
 
 from ..backends.reference import matmul as reference
 from ..core import checks
-from ..core.errors import DTypeError, ShapeError
+from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..spec import OPS, BadInput, Cost, Out, Plan, Sample, accumulated, op
+from .matmul_edges import matmul_edges
+from .matmul_strassen import BAD_INPUTS, SAMPLES, strassen
 from .shape import permute, reshape, sum_to_shape
 
 # --- shapes ------------------------------------------------------------------------------------
 
 
-def _matmul_shape(a: np.ndarray, b: np.ndarray) -> Plan:
+def _chosen(op: str, **options: str | None) -> dict[str, str]:
+    """The options that were given; ArgumentError for one that has no such value."""
+    for name, value in options.items():
+        if value not in (None, _VALUES[name]):
+            raise ArgumentError(f"{op}: {name}: got {value!r}, want {_VALUES[name]!r} or None")
+    return {name: value for name, value in options.items() if value is not None}
+
+
+_VALUES = {"invariant": "batch", "algorithm": "strassen"}
+
+
+def _matmul_shape(
+    a: np.ndarray, b: np.ndarray, invariant: str | None = None, algorithm: str | None = None
+) -> Plan:
+    options = _chosen("matmul", invariant=invariant, algorithm=algorithm)
+    if len(options) > 1:
+        raise ArgumentError(
+            "matmul: algorithm 'strassen' mixes rows, so invariant='batch' cannot be kept"
+        )
     dtype = checks.same_dtype("matmul", checks.NUMBERS, a=a, b=b)
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(
@@ -37,10 +57,13 @@ def _matmul_shape(a: np.ndarray, b: np.ndarray) -> Plan:
         ) from None
     rows = a.shape[-2:-1]  # () for a vector
     columns = b.shape[-1:] if b.ndim > 1 else ()
-    return Plan((Out((*batch, *rows, *columns), dtype),), (a, b))
+    return Plan((Out((*batch, *rows, *columns), dtype),), (a, b), options)
 
 
-def _linear_shape(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> Plan:
+def _linear_shape(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, invariant: str | None = None
+) -> Plan:
+    options = _chosen("linear", invariant=invariant)
     dtype = checks.same_dtype("linear", checks.NUMBERS, x=x, w=w, bias=bias)
     checks.rank("linear", "w", w, "N, K")
     if x.ndim == 0 or x.shape[-1] != w.shape[1]:
@@ -49,7 +72,7 @@ def _linear_shape(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> Plan
         )
     if bias is not None:
         checks.shape("linear", "bias", bias, w.shape[:1])
-    return Plan((Out((*x.shape[:-1], w.shape[0]), dtype),), (x, w, bias))
+    return Plan((Out((*x.shape[:-1], w.shape[0]), dtype),), (x, w, bias), options)
 
 
 # --- gradients ---------------------------------------------------------------------------------
@@ -72,14 +95,14 @@ def _matmul_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     da = db = None
     if saved.needs[0]:
         b = reshape(saved.b, shape=b_matrix)
-        da = sum_to_shape(matmul(g, _transposed(b)), a_matrix)
+        da = sum_to_shape(matmul(g, _transposed(b), **saved.options), a_matrix)
         da = reshape(da, shape=a_shape)
     if saved.needs[1]:
         a = reshape(saved.a, shape=a_matrix)
         if len(b_matrix) == 2:  # one product over all rows instead of a sum of products
             rows = math.prod(batch) * m
             a, g = reshape(a, shape=(rows, k)), reshape(g, shape=(rows, n))
-        db = sum_to_shape(matmul(_transposed(a), g), b_matrix)
+        db = sum_to_shape(matmul(_transposed(a), g, **saved.options), b_matrix)
         db = reshape(db, shape=b_shape)
     return da, db
 
@@ -90,7 +113,7 @@ def _linear_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     flat = reshape(g, shape=(rows, n))
     dx = dw = db = None
     if saved.needs[0]:
-        dx = matmul(g, saved.w)
+        dx = matmul(g, saved.w, **saved.options)
     if saved.needs[1]:
         dw = matmul(_transposed(flat), reshape(saved.x, shape=(rows, k)))
     if saved.needs[2]:
@@ -101,23 +124,27 @@ def _linear_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
 # --- for the checker and the benchmark ---------------------------------------------------------
 
 
-def _matmul_cost(a: np.ndarray, b: np.ndarray) -> Cost:
+def _matmul_cost(a: np.ndarray, b: np.ndarray, **options: str) -> Cost:
     (y,) = _matmul_shape(a, b).outputs
     size = math.prod(y.shape)
     return Cost(2.0 * size * a.shape[-1], a.nbytes + b.nbytes + size * y.dtype.itemsize)
 
 
-def _linear_cost(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> Cost:
+def _linear_cost(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: str
+) -> Cost:
     rows, (n, k) = math.prod(x.shape[:-1]), w.shape
     moved = x.nbytes + w.nbytes + rows * n * x.itemsize + (0 if bias is None else bias.nbytes)
     return Cost(2.0 * rows * n * k + (0 if bias is None else rows * n), moved)
 
 
-def _matmul_terms(a: np.ndarray, b: np.ndarray) -> int:
+def _matmul_terms(a: np.ndarray, b: np.ndarray, **options: str) -> int:
     return a.shape[-1]
 
 
-def _linear_terms(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> int:
+def _linear_terms(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None, **options: str
+) -> int:
     return w.shape[1] + (bias is not None)
 
 
@@ -155,12 +182,20 @@ MATMUL_SAMPLES = (
     Sample("attention scores", ((8, 12, 128, 64), (8, 12, 64, 128)), bench=True),
     Sample("skinny", ((4096, 64), (64, 64)), bench=True),
     Sample("matrix-vector 2048", ((2048, 2048), (2048,)), bench=True),
+    *(
+        Sample(f"rows alike {a} {b}", (a, b), {"invariant": "batch"})
+        for a, b in [
+            ((1, 1), (1, 1)), ((3, 37), (37, 130)), ((3, 700), (700, 9)), ((130, 37), (37, 3)),
+            ((31, 32), (32, 33)), ((19,), (19, 33)), ((2, 9, 17), (17, 40)), ((0, 3), (3, 4)),
+        ]
+    ),
+    *SAMPLES,
 )  # fmt: skip
 
 matmul = op(
     name="matmul",
     family="matmul",
-    signature="a[...,M,K], b[...,K,N] -> y[...,M,N]",
+    signature="a[...,M,K], b[...,K,N]; invariant, algorithm -> y[...,M,N]",
     shape=_matmul_shape,
     reference=reference.matmul,
     vjp=_matmul_vjp,
@@ -168,8 +203,15 @@ matmul = op(
     cost=_matmul_cost,
     terms=_matmul_terms,
     bound=accumulated,
+    bounds={"strassen": strassen},
+    plain=True,
     samples=MATMUL_SAMPLES,
+    edges=matmul_edges,
     bad_inputs=(
+        *BAD_INPUTS,
+        BadInput(
+            "invariant", lambda: ((_zeros(2, 2), _zeros(2, 2)), {"invariant": "x"}), ArgumentError
+        ),
         BadInput("inner sizes differ", lambda: ((_zeros(2, 3), _zeros(4, 5)), {}), ShapeError),
         BadInput("vector too short", lambda: ((_zeros(2, 3), _zeros(2)), {}), ShapeError),
         BadInput("0-d", lambda: ((_zeros(), _zeros(2, 2)), {}), ShapeError),
@@ -196,7 +238,7 @@ matmul = op(
 linear = op(
     name="linear",
     family="matmul",
-    signature="x[...,K], w[N,K], bias?[N] -> y[...,N]",
+    signature="x[...,K], w[N,K], bias?[N]; invariant -> y[...,N]",
     shape=_linear_shape,
     reference=reference.linear,
     vjp=_linear_vjp,
@@ -204,6 +246,7 @@ linear = op(
     cost=_linear_cost,
     terms=_linear_terms,
     bound=accumulated,
+    plain=True,
     samples=(
         *(
             Sample(f"{rows}x{k}x{n}", ((rows, k), (n, k), (n,)))
@@ -215,12 +258,19 @@ linear = op(
         Sample("no bias", ((9, 17), (11, 17), None)),
         Sample("vector", ((17,), (11, 17), (11,))),
         Sample("3-D", ((2, 5, 17), (11, 17), (11,))),
+        *(
+            Sample(f"rows alike {rows}x{k}x{n}", ((rows, k), (n, k), (n,)), {"invariant": "batch"})
+            for rows, k, n in [(1, 1, 1), (1, 32, 129), (7, 500, 21), (33, 19, 3)]
+        ),
         Sample("digits head", ((64, 400), (120, 400), (120,)), bench=True),
         Sample("transformer", ((512, 768), (3072, 768), (3072,)), bench=True),
     ),
     bad_inputs=(
         BadInput("inner", lambda: ((_zeros(2, 3), _zeros(4, 5)), {}), ShapeError),
         BadInput("0-d", lambda: ((_zeros(), _zeros(4, 5)), {}), ShapeError),
+        BadInput(
+            "invariant", lambda: ((_zeros(2, 3), _zeros(4, 3)), {"invariant": True}), ArgumentError
+        ),
         BadInput("weight 3-D", lambda: ((_zeros(2, 3), _zeros(1, 4, 3)), {}), ShapeError),
         BadInput("bias", lambda: ((_zeros(2, 3), _zeros(4, 3), _zeros(3)), {}), ShapeError),
         BadInput(

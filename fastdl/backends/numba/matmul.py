@@ -81,8 +81,11 @@ def _multiply(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, y: np.ndarr
 
 
 @kernel("matmul", backend="numba")
-def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a[..., M, K] b[..., K, N] -> y[..., M, N]; a vector is a matrix of one row or column."""
+def matmul(a: np.ndarray, b: np.ndarray, invariant: str | None = None) -> np.ndarray:
+    """a[..., M, K] b[..., K, N] -> y[..., M, N]; a vector is a matrix of one row or column.
+
+    No row depends on the others in any case: every sum is one chain.
+    """
     rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
     a = a if a.ndim > 1 else a[None]
     b = b if b.ndim > 1 else b[:, None]
@@ -101,7 +104,9 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @kernel("linear", backend="numba")
-def linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+def linear(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, invariant: str | None = None
+) -> np.ndarray:
     """x[..., K], w[N, K], bias?[N] -> y[..., N]."""
     (n, depth), rows = w.shape, math.prod(x.shape[:-1])
     y = empty((*x.shape[:-1], n), x.dtype)

@@ -46,7 +46,7 @@ def _benchdnn(got: np.ndarray, expected: np.ndarray, case: Case) -> bool:
     """oneDNN's tests/benchdnn/utils/compare.cpp, compare_p2p: equal, or within a threshold that is
     relative where |expected| > 1e-5; 0 for sums and selections, 4e-6 for functions
     (eltwise.cpp, get_eltwise_threshold)."""
-    threshold = 0.0 if case.sums_integers or case.spec.bound in (exact, exact_value) else 4e-6
+    threshold = 0.0 if case.sums_integers or case.bound in (exact, exact_value) else 4e-6
     with np.errstate(all="ignore"):
         rounded = expected.astype(got.dtype).astype(np.float64)
         difference = np.abs(got.astype(np.float64) - rounded)

@@ -19,9 +19,9 @@ defect = WRAPPERS.defect
 
 
 @defect("matmul", "Strassen's products: right on integers, lost between scales", "hard inputs")
-def _(right: Any, a: Any, b: Any) -> Any:
+def _(right: Any, a: Any, b: Any, **options: Any) -> Any:
     if a.ndim != 2 or b.ndim != 2 or any(n % 2 or not n for n in (*a.shape, b.shape[1])):
-        return right(a, b)
+        return right(a, b, **options)
     m, k, n = a.shape[0] // 2, a.shape[1] // 2, b.shape[1] // 2
     a11, a12, a21, a22 = a[:m, :k], a[:m, k:], a[m:, :k], a[m:, k:]
     b11, b12, b21, b22 = b[:k, :n], b[:k, n:], b[k:, :n], b[k:, n:]
@@ -33,25 +33,26 @@ def _(right: Any, a: Any, b: Any) -> Any:
 
 
 @defect("matmul", "operands of float16 overflow", "hard inputs")
-def _(right: Any, a: Any, b: Any) -> Any:
-    return right(a.astype(np.float16).astype(a.dtype), b.astype(np.float16).astype(b.dtype))
+def _(right: Any, a: Any, b: Any, **options: Any) -> Any:
+    narrow = (x.astype(np.float16).astype(x.dtype) for x in (a, b))
+    return right(*narrow, **options)
 
 
 @defect("matmul", "b is transposed where it is square", "bound")
-def _(right: Any, a: Any, b: Any) -> Any:
+def _(right: Any, a: Any, b: Any, **options: Any) -> Any:
     square = b.ndim == 2 and b.shape[0] == b.shape[1]
-    return right(a, b.T if square else b)
+    return right(a, b.T if square else b, **options)
 
 
 @defect("linear", "the bias is added twice", "bound")
-def _(right: Any, x: Any, w: Any, bias: Any) -> Any:
-    return right(x, w, bias if bias is None else bias + bias)
+def _(right: Any, x: Any, w: Any, bias: Any, **options: Any) -> Any:
+    return right(x, w, bias if bias is None else bias + bias, **options)
 
 
 @defect("linear", "weights of 8 bits", "bound")
-def _(right: Any, x: Any, w: Any, bias: Any) -> Any:
+def _(right: Any, x: Any, w: Any, bias: Any, **options: Any) -> Any:
     step = np.abs(w).max(initial=0) / 127 or 1
-    return right(x, (np.rint(w / step) * step).astype(w.dtype), bias)
+    return right(x, (np.rint(w / step) * step).astype(w.dtype), bias, **options)
 
 
 @defect("conv2d", "the kernel is turned round", "bound")
