@@ -176,6 +176,7 @@ def _kernel(
         fn=_never, dtypes=(*taken, *(others if set(taken) <= set(FLOATS) else ())),
         depth=depth or (lambda terms: terms), out=bool(told.get("out")), direct=False,
         declines=None, bits=request.bits or bool(told.get("bits")), input_bits=bits,
+        accumulator=told["accumulator"] if told.get("accumulator") in FLOATS else None,
     )  # fmt: skip
 
 

@@ -74,6 +74,15 @@ def name_of(dtype: np.dtype) -> str:
     return dtype.name
 
 
+def finfo(dtype: np.dtype) -> Any:
+    """`numpy.finfo`, which does not know bfloat16; ml_dtypes' for that."""
+    if name_of(dtype) != "bfloat16":
+        return np.finfo(dtype)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype)
+
+
 def is_float(dtype: np.dtype) -> bool:
     """Is it one of float16, bfloat16, float32, float64?"""
     return name_of(dtype) in FLOATS
