@@ -274,7 +274,8 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
     families = QUICK_FAMILIES if mode == "quick" else FULL_FAMILIES
     families = [*families, *aspects.of_any_numbers(spec)]
     # Where an instruction set adds no code to the one below, a few cases show that it runs.
-    same_code = subject.isa == "avx512_bf16" and "bfloat16" not in contestant.kernel.dtypes
+    own_code = not {"bfloat16", "int8"}.isdisjoint(contestant.kernel.dtypes)
+    same_code = subject.isa == "avx512_bf16" and not own_code
     most = FORKED_RANKS if same_code and mode != "full" else sys.maxsize
     rank = 0
     for sample in (s for s in spec.samples if not s.bench or mode == "full"):

@@ -16,28 +16,33 @@ from .shape import permute, reshape, sum_to_shape
 # --- shapes ------------------------------------------------------------------------------------
 
 
-def _matmul_shape(a: np.ndarray, b: np.ndarray) -> Plan:
-    dtype = checks.same_dtype("matmul", checks.NUMBERS, a=a, b=b)
+def product_shape(op: str, a: np.ndarray, b: np.ndarray) -> tuple[int, ...]:
+    """The shape of a @ b; ShapeError if there is none."""
     if a.ndim == 0 or b.ndim == 0:
         raise ShapeError(
-            f"matmul: arguments of shapes {a.shape} and {b.shape}, want at least 1-D ones"
+            f"{op}: arguments of shapes {a.shape} and {b.shape}, want at least 1-D ones"
         )
     inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
     if a.shape[-1] != inner:
         raise ShapeError(
-            f"matmul: argument a has shape {a.shape}, b {b.shape}: want the last dimension of a"
+            f"{op}: argument a has shape {a.shape}, b {b.shape}: want the last dimension of a"
             f" ({a.shape[-1]}) to be b's {'last but one' if b.ndim > 1 else 'only one'} ({inner})"
         )
     try:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise ShapeError(
-            f"matmul: argument a has shape {a.shape}, b {b.shape}: the leading dimensions do not"
+            f"{op}: argument a has shape {a.shape}, b {b.shape}: the leading dimensions do not"
             " broadcast"
         ) from None
     rows = a.shape[-2:-1]  # () for a vector
     columns = b.shape[-1:] if b.ndim > 1 else ()
-    return Plan((Out((*batch, *rows, *columns), dtype),), (a, b))
+    return (*batch, *rows, *columns)
+
+
+def _matmul_shape(a: np.ndarray, b: np.ndarray) -> Plan:
+    dtype = checks.same_dtype("matmul", checks.NUMBERS, a=a, b=b)
+    return Plan((Out(product_shape("matmul", a, b), dtype),), (a, b))
 
 
 def _linear_shape(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> Plan:
