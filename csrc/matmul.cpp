@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "array.h"
+#include "matmul_bf16.h"
 #include "memory.h"
 #include "threads.h"
 
@@ -410,7 +411,7 @@ bool is_float(const Array& x) { return x.dtype == DType::f32 || x.dtype == DType
 // numpy.matmul: a[..., m, k] @ b[..., k, n]; a vector is a row on the left, a column on the right.
 py::object matmul(py::handle a, py::handle b, py::handle out) {
   Call call;
-  if (!view(a, call.a) || !view(b, call.b)) return declined();
+  if (!view(a, call.a) || !view(b, call.b)) return matmul_bf16(a, b, out);
   const Array &x = call.a, &y = call.b;
   if (x.dtype != y.dtype || !is_float(x) || x.ndim == 0 || y.ndim == 0) return declined();
   const bool has_m = x.ndim > 1, has_n = y.ndim > 1;
@@ -442,7 +443,7 @@ py::object matmul(py::handle a, py::handle b, py::handle out) {
 py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out) {
   Call call;
   Array bias_view;
-  if (!view(x, call.a) || !view(weight, call.b)) return declined();
+  if (!view(x, call.a) || !view(weight, call.b)) return linear_bf16(x, weight, bias, out);
   const Array &a = call.a, &w = call.b;
   if (a.dtype != w.dtype || !is_float(a) || a.ndim == 0 || w.ndim != 2) return declined();
   const bool has_m = a.ndim > 1;

@@ -2,11 +2,12 @@
 //
 // Both operands are packed in blocks (matmul_words.h). A sum is added up in order of k, so its tree
 // is as deep as it has terms.
-#include "../kernels/cpu/matmul_bf16.h"
+#include "matmul_bf16.h"
 
 #include <optional>
 #include <vector>
 
+#include "../kernels/cpu/matmul_bf16.h"
 #include "matmul_words.h"
 
 namespace fd {
@@ -41,16 +42,17 @@ struct Work {
                      b.column_stride, b.row_stride, to, kernels.nr);
     std::fill(least_b.begin() + first, least_b.begin() + last, least);
   }
-  void multiply(const words::Block& block, const words::Tile& tile, int64_t panel,
-                const uint32_t* a_panel, const uint32_t* b_panel) {
-    const int64_t j = panel * kernels.nr;
-    const int least[] = {least_a[tile.index], least_b[panel]};
-    const bool wide = !least[0] || !least[1] || least[0] + least[1] < kNoUnderflow;
+  void multiply(const words::Block& block, const words::Tile& tile, int64_t first, int64_t last,
+                const uint32_t* a_panel, const uint32_t* b_panels) {
+    const int64_t j = first * kernels.nr;
+    const int of_a = least_a[tile.index];
+    const int of_b = *std::min_element(least_b.begin() + first, least_b.begin() + last);
+    const bool wide = !of_a || !of_b || of_a + of_b < kNoUnderflow;
     float* partial = sums ? sums->as<float>() + tile.i * c.columns + j : nullptr;
-    kernels.tile(block.words, a_panel, b_panel, wide, tile.rows,
-                 static_cast<int>(std::min<int64_t>(kernels.nr, c.columns - j)),
-                 {partial, c.columns, block.first, block.last, c.at(tile.i, j), c.row_stride,
-                  bias ? bias + j : nullptr});
+    kernels.tiles(block.words, a_panel, b_panels, wide, tile.rows,
+                  std::min(last * kernels.nr, c.columns) - j,
+                  {partial, c.columns, block.first, block.last, c.at(tile.i, j), c.row_stride,
+                   bias ? bias + j : nullptr});
   }
 };
 
@@ -161,14 +163,16 @@ py::object finish(words::Call& call, const Array& a, const Array& b, const Array
   return result;
 }
 
-py::object matmul(py::handle a, py::handle b, py::handle out) {
+}  // namespace
+
+py::object matmul_bf16(py::handle a, py::handle b, py::handle out) {
   Array x, y;
   words::Call call;
   if (!view_bf16(a, x) || !view_bf16(b, y) || !call.read(x, y)) return declined();
   return finish(call, x, y, nullptr, out);
 }
 
-py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out) {
+py::object linear_bf16(py::handle x, py::handle weight, py::handle bias, py::handle out) {
   Array a, w, extra;
   words::Call call;
   if (!view_bf16(x, a) || !view_bf16(weight, w) || w.ndim != 2) return declined();
@@ -180,11 +184,9 @@ py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle o
   return finish(call, a, w, bias.is_none() ? nullptr : &extra, out);
 }
 
-}  // namespace
-
 void bind_matmul_bf16(py::module_& m) {
-  m.def("matmul_bf16", &matmul, py::arg("a"), py::arg("b"), py::arg("out") = py::none());
-  m.def("linear_bf16", &linear, py::arg("x"), py::arg("w"), py::arg("bias") = py::none(),
+  m.def("matmul_bf16", &matmul_bf16, py::arg("a"), py::arg("b"), py::arg("out") = py::none());
+  m.def("linear_bf16", &linear_bf16, py::arg("x"), py::arg("w"), py::arg("bias") = py::none(),
         py::arg("out") = py::none());
 }
 

@@ -87,21 +87,21 @@ struct Work {
                  b.row_stride, flip_b, to, kernels.nr);
     if (column_sums.empty()) return;
     for (int64_t p = first; p < last; ++p, to += block.words * kernels.nr) {
-      kernels.add_up(block.words, to, kernels.nr, columns(p), true, &column_sums[p * kernels.nr]);
+      const int columns =
+          static_cast<int>(std::min<int64_t>(kernels.nr, b.columns - p * kernels.nr));
+      kernels.add_up(block.words, to, kernels.nr, columns, true, &column_sums[p * kernels.nr]);
     }
   }
-  int columns(int64_t panel) const {
-    return static_cast<int>(std::min<int64_t>(kernels.nr, b.columns - panel * kernels.nr));
-  }
-  void multiply(const words::Block& block, const words::Tile& tile, int64_t panel,
-                const uint32_t* a_panel, const uint32_t* b_panel) {
-    const int64_t i = tile.i, j = panel * kernels.nr;
+  void multiply(const words::Block& block, const words::Tile& tile, int64_t first, int64_t last,
+                const uint32_t* a_panel, const uint32_t* b_panels) {
+    const int64_t i = tile.i, j = first * kernels.nr;
     const auto from = [](const auto& v, int64_t at) { return v.empty() ? nullptr : v.data() + at; };
-    kernels.tile(block.words, a_panel, b_panel, tile.rows, columns(panel),
-                 {sums.data ? sums.at(i, j) : nullptr, sums.row_stride, block.first, block.last,
-                  from(row_zero, i), from(row_sums, i), from(column_zero, j), from(column_sums, j),
-                  from(scaling.scale, j), from(scaling.bias, j), c.data ? c.at(i, j) : nullptr,
-                  c.row_stride});
+    kernels.tiles(block.words, a_panel, b_panels, tile.rows,
+                  std::min(last * kernels.nr, b.columns) - j,
+                  {sums.data ? sums.at(i, j) : nullptr, sums.row_stride, block.first, block.last,
+                   from(row_zero, i), from(row_sums, i), from(column_zero, j), from(column_sums, j),
+                   from(scaling.scale, j), from(scaling.bias, j), c.data ? c.at(i, j) : nullptr,
+                   c.row_stride});
   }
 };
 

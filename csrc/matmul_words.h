@@ -22,12 +22,13 @@ namespace fd {
 namespace words {
 
 //                                    in words
-constexpr int64_t kMc = 336;         // rows of A in a block
-constexpr int64_t kKc = 512;         // of a sum in a block: a tile's part of A stays in L1 (28 KB)
-constexpr int64_t kNc = 4096;        // columns of B packed at once
-constexpr int64_t kPanelRows = 8;    // row blocks of packed A kept at once
-constexpr int64_t kChunk = 1 << 20;  // products worth a chunk of its own
-constexpr int64_t kGroup = 4 << 20;  // products in a chunk, about
+constexpr int64_t kMc = 336;                // rows of A in a block at most
+constexpr int64_t kBlock = 172032;          // words of A in a block: two thirds of L2
+constexpr int64_t kKc = 1024;               // of a sum in a block
+constexpr int64_t kNc = 4096;               // columns of B packed at once
+constexpr int64_t kPanelRows = 8;           // row blocks of packed A kept at once
+constexpr int64_t kChunk = 1 << 20;         // products worth a chunk of its own
+constexpr int64_t kGroup = 8 << 20;         // products in a chunk, about
 constexpr int64_t kGroupBytes = 512 << 10;  // of packed B in it
 constexpr int64_t kChunks = 16;             // wanted, to balance the load of a few cores
 constexpr int64_t kPackPanels = 4;  // packed by one chunk, so that rows of B are read by the line
@@ -49,8 +50,8 @@ struct Tile {
   int rows;
 };
 inline Tile tile_of(int64_t m, int64_t tiles, int64_t index) {
-  const int64_t i = cut(m, tiles, index);
-  return {index, i, static_cast<int>(cut(m, tiles, index + 1) - i)};
+  const int64_t rows = m / tiles, longer = m % tiles;
+  return {index, index * rows + std::min(index, longer), static_cast<int>(rows + (index < longer))};
 }
 // A block of the sums: terms [k0, k1).
 struct Block {
@@ -62,7 +63,7 @@ struct Block {
 //   kernels.mr, kernels.nr, kPerWord
 //   pack_a(block, tile, to, again)       `again`: for other columns of B
 //   pack_b(block, first, last, to)       panels, numbered from the left of C
-//   multiply(block, tile, panel, a, b)   of packed operands
+//   multiply(block, tile, first, last, a, b)   packed operands, panels first to last
 //   start(tiles, panels, blocks)         before all of them
 // The sums' blocks and all else depend on shapes alone.
 template <class Work>
@@ -74,8 +75,8 @@ void multiply(Work& work, int64_t m, int64_t n, int64_t k) {
   const int64_t tiles = ceil_div(m, mr), panels = ceil_div(n, nr);
   // Rows in as few blocks as L2 allows, but enough of them for all cores when columns are few.
   const int64_t row_blocks =
-      std::max(ceil_div(m, kMc),
-               std::min({ceil_div(kChunks, panels), tiles, ceil_div(m * n * words, kChunk)}));
+      std::max({ceil_div(m, kMc), ceil_div(m * k_most, kBlock),
+                std::min({ceil_div(kChunks, panels), tiles, ceil_div(m * n * words, kChunk)})});
   const bool b_ahead = row_blocks > 1;
   const int64_t n_blocks = ceil_div(n, kNc), m_blocks = ceil_div(row_blocks, kPanelRows);
   const int64_t panels_most = ceil_div(panels, n_blocks);
@@ -97,7 +98,7 @@ void multiply(Work& work, int64_t m, int64_t n, int64_t k) {
       const int64_t p0 = cut(panels, n_blocks, nb), p1 = cut(panels, n_blocks, nb + 1);
       for (int64_t mb = 0; mb < m_blocks; ++mb) {
         const int64_t r0 = cut(row_blocks, m_blocks, mb), r1 = cut(row_blocks, m_blocks, mb + 1);
-        const int64_t i0 = cut(m, tiles, cut(tiles, row_blocks, r0));
+        const int64_t i0 = tile_of(m, tiles, cut(tiles, row_blocks, r0)).i;
         const auto panel_of_a = [&](const Tile& tile) {
           return packed_a.as<uint32_t>() + (tile.i - i0) * block.words;
         };
@@ -133,9 +134,7 @@ void multiply(Work& work, int64_t m, int64_t n, int64_t k) {
           const int64_t end = cut(tiles, row_blocks, r + 1);
           for (int64_t t = cut(tiles, row_blocks, r); t < end; ++t) {
             const Tile tile = tile_of(m, tiles, t);
-            for (int64_t p = first; p < last; ++p) {
-              work.multiply(block, tile, p, panel_of_a(tile), b + (p - first) * nr * block.words);
-            }
+            work.multiply(block, tile, first, last, panel_of_a(tile), b);
           }
         });
       }

@@ -20,10 +20,10 @@ struct MatmulBf16Kernels {
   int mr, nr;  // the largest tile: rows and columns of C
 
   // c[i * c_stride + j] = rounded( sum over k of a[i, k] * b[k, j] + column_bias[j] ),
-  // i < m <= mr, j < n <= nr, from packed panels (matmul_words.h) of 2 * words terms.
-  // `wide` numbers (see `pack`) are multiplied as float32.
-  void (*tile)(int64_t words, const uint32_t* a, const uint32_t* b, bool wide, int m, int n,
-               const Bf16Target& target);
+  // i < m <= mr, j < n, from a packed panel of A and those of B, back to back (matmul_words.h), of
+  // 2 * words terms. `wide` numbers (see `pack`) are multiplied as float32.
+  void (*tiles)(int64_t words, const uint32_t* a, const uint32_t* b, bool wide, int m, int64_t n,
+                const Bf16Target& target);
 
   // Packs panels and returns the biased exponent of the least number in them that is not 0 (0 if
   // it is denormal, 511 if there is none).

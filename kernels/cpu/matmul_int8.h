@@ -30,9 +30,10 @@ struct Int8Target {
 struct MatmulInt8Kernels {
   int mr, nr;  // the largest tile: rows and columns of C
 
-  // m <= mr rows and n <= nr columns from packed panels (matmul_words.h) of 4 * words terms.
-  void (*tile)(int64_t words, const uint32_t* a, const uint32_t* b, int m, int n,
-               const Int8Target& target);
+  // m <= mr rows and n columns from a packed panel of A and those of B, back to back
+  // (matmul_words.h), of 4 * words terms.
+  void (*tiles)(int64_t words, const uint32_t* a, const uint32_t* b, int m, int64_t n,
+                const Int8Target& target);
   // Packs panels; `flip` is xored onto four bytes.
   void (*pack)(int64_t k_size, int count, const uint8_t* source, int64_t w_stride, int64_t k_stride,
                uint32_t flip, uint32_t* panels, int width);

@@ -3,8 +3,8 @@
 //
 // Both operands are packed in words of 32 bits: 2 bfloat16 or 4 bytes of neighbouring k of one row
 // of A or column of B. A panel of A holds the rows of one tile, a panel of B kWordColumns columns,
-// word by word of k: panel[word * width + w]. What is missing of the last word of k, and of the
-// last panel's columns, is 0.
+// word by word of k: panel[word * width + w]. What is missing of the last word of k is 0; what is
+// missing of the last panel's columns is never used.
 //
 // The tile is that of matmul.inc, M x 2 vectors of sums, with a step of k being a word: vdpbf16ps
 // and vpdpbusd do two or four products a lane. Where the machine has no such instruction, a word's
@@ -147,21 +147,19 @@ void pack_word_rows(int64_t k_size, int count, const T* source, int64_t k_stride
           const int at = column + g * N;
           x[g] = x[g] ^ flipped;
           note.add(x[g]);
-          x[g].store(reinterpret_cast<int*>(to + at / width * words * width + at % width));
+          x[g].store(reinterpret_cast<int*>(to + at / kWordColumns * words * kWordColumns +
+                                            at % kWordColumns));
         }
       }
     }
-    for (; column < (count + width - 1) / width * width;) {
-      const int w = column % width, left = count - column;
-      const int lanes = width - w < N ? width - w : N;
-      const int n = left < 0 ? 0 : left < lanes ? left : lanes;
+    for (; column < count; column += N) {
+      const int n = count - column < N ? count - column : N;
       VecI x = VecI::zero();
       for (int g = 0; g < rows; ++g) x = x | widen(source + g * k_stride + column, n) << g * bits;
       x = select(VecI::first_n(n), x ^ flipped, VecI::zero());
       note.add(x);
-      int* at = reinterpret_cast<int*>(to + column / width * words * width + w);
-      lanes == N ? x.store(at) : x.store(at, lanes);
-      column += lanes;
+      const int w = column % width, lanes = width - w < N ? width - w : N;
+      x.store(reinterpret_cast<int*>(to + column / width * words * width + w), lanes);
     }
   }
 }
@@ -174,45 +172,36 @@ void pack_word_columns(int64_t k_size, int count, const T* source, int64_t w_str
   const int64_t whole = k_size / G;
   const int end = static_cast<int>(k_size - whole * G);
   const VecI flipped = VecI::set(static_cast<int32_t>(flip));
-  for (int w = 0; w < width; w += N) {
-    const int lanes = width - w < N ? width - w : N, left = count - w;
-    for (int64_t k = 0; k < whole; k += N) {
+  const int most = count < width ? count : width;
+  for (int w = 0; w < most; w += N) {
+    const int lanes = most - w < N ? most - w : N, stored = width - w < N ? width - w : N;
+    const T* from = source + w * w_stride;
+    Word* to = panel + w;
+    for (int64_t k = 0; k < whole; k += N, from += N * G, to += N * width) {
       const int rest = whole - k < N ? static_cast<int>(whole - k) : N;
-      const T* from = source + w * w_stride + k * G;
-      Word* to = panel + k * width + w;
+      const VecI whole_words = select(VecI::first_n(rest), flipped, VecI::zero());
       VecI block[N];
 #pragma GCC unroll 16
-      for (int i = 0; i < N; ++i) {
-        block[i] = VecI::zero();
-        if (i < left && i < lanes) {
-          __builtin_prefetch(from + i * w_stride + 4 * N * G);
-          const int* words = (const int*)(from + i * w_stride);
-          block[i] = rest == N ? VecI::load(words) ^ flipped
-                               : select(VecI::first_n(rest), VecI::load(words, rest) ^ flipped,
-                                        VecI::zero());
-          note.add(block[i]);
-        }
+      for (int i = 0; i < N; ++i) {  // the last column again for those that are missing
+        const int* words =
+            reinterpret_cast<const int*>(from + (i < lanes ? i : lanes - 1) * w_stride);
+        __builtin_prefetch(words + 4 * N);
+        block[i] = (rest == N ? VecI::load(words) : VecI::load(words, rest)) ^ whole_words;
+        note.add(block[i]);
       }
       transpose(block);
 #pragma GCC unroll 16
       for (int i = 0; i < N; ++i) {
         if (i >= rest) break;
-        if (lanes == N)
-          block[i].store((int*)to + i * width);
-        else
-          block[i].store((int*)to + i * width, lanes);
+        block[i].store(reinterpret_cast<int*>(to + i * width), stored);
       }
     }
-    if (end) {
-      for (int i = 0; i < lanes; ++i) {
-        Word word = 0;
-        if (i < left) {
-          __builtin_memcpy(&word, source + (w + i) * w_stride + whole * G, end * sizeof(T));
-          word ^= flip & ((Word(1) << end * 8 * sizeof(T)) - 1);
-        }
-        note.add(VecI::set(static_cast<int32_t>(word)));
-        panel[whole * width + w + i] = word;
-      }
+    for (int i = 0; end && i < lanes; ++i) {
+      Word word = 0;
+      __builtin_memcpy(&word, source + (w + i) * w_stride + whole * G, end * sizeof(T));
+      word ^= flip & ((Word(1) << end * 8 * sizeof(T)) - 1);
+      note.add(VecI::set(static_cast<int32_t>(word)));
+      panel[whole * width + w + i] = word;
     }
   }
 }
@@ -235,14 +224,12 @@ void pack_words(int64_t k_size, int count, const T* source, int64_t w_stride, in
     for (int64_t word = 0; word < words; ++word) {
       const int64_t k = word * G;
       const int rows = k_size - k < G ? static_cast<int>(k_size - k) : G;
-      for (int w = 0; w < width; ++w) {
+      for (int w = 0; w < width && w < count; ++w) {
         T elements[G] = {};
-        Word packed = 0;
-        if (w < count) {
-          for (int g = 0; g < rows; ++g) elements[g] = source[(k + g) * k_stride + w * w_stride];
-          __builtin_memcpy(&packed, elements, sizeof packed);
-          packed ^= rows == G ? flip : flip & ((Word(1) << rows * 8 * sizeof(T)) - 1);
-        }
+        for (int g = 0; g < rows; ++g) elements[g] = source[(k + g) * k_stride + w * w_stride];
+        Word packed;
+        __builtin_memcpy(&packed, elements, sizeof packed);
+        packed ^= rows == G ? flip : flip & ((Word(1) << rows * 8 * sizeof(T)) - 1);
         note.add(VecI::set(static_cast<int32_t>(packed)));
         panels[word * width + w] = packed;
       }
