@@ -134,11 +134,11 @@ MATMUL_SAMPLES = (
     *(
         Sample(f"{m}x{k}x{n}", ((m, k), (k, n)))
         # tails of register tiles (up to 32 wide), sums short enough to show lost mantissa bits,
-        # and one sum longer than a cache block
+        # and sums longer than a cache block, of bfloat16 too
         for m, k, n in [
             (1, 1, 1), (1, 8, 1), (3, 5, 7), (8, 8, 8), (13, 31, 17), (31, 32, 33), (32, 16, 64),
             (65, 32, 49), (1, 32, 100), (100, 32, 1), (2, 1, 3), (0, 3, 4), (3, 0, 4), (3, 4, 0),
-            (17, 800, 19), (130, 33, 129),
+            (17, 800, 19), (130, 33, 129), (15, 2101, 34),
             (3, 37, 130), (130, 37, 3), (1, 700, 9),  # few rows, of enough work for their kernels
         ]
     ),
