@@ -55,6 +55,7 @@ struct Work {
   Bytes a, b;
   uint32_t flip_a, flip_b;
   const std::vector<int32_t>&row_zero, &column_zero;
+  bool each_row;  // has each row a zero point of its own?
   const Scaling& scaling;
   Matrix<int32_t> sums;  // the result, or those of unfinished sums that will be scaled
   Matrix<float> c;
@@ -87,9 +88,13 @@ struct Work {
                  b.row_stride, flip_b, to, kernels.nr);
     if (column_sums.empty()) return;
     for (int64_t p = first; p < last; ++p, to += block.words * kernels.nr) {
-      const int columns =
-          static_cast<int>(std::min<int64_t>(kernels.nr, b.columns - p * kernels.nr));
-      kernels.add_up(block.words, to, kernels.nr, columns, true, &column_sums[p * kernels.nr]);
+      const int64_t at = p * kernels.nr, count = std::min<int64_t>(kernels.nr, b.columns - at);
+      int32_t* sums = &column_sums[at];
+      kernels.add_up(block.words, to, kernels.nr, static_cast<int>(count), true, sums);
+      for (int64_t c = 0; block.last && !each_row && c < count; ++c) {
+        sums[c] = static_cast<int32_t>(static_cast<uint32_t>(sums[c]) *
+                                       static_cast<uint32_t>(row_zero[0]));
+      }
     }
   }
   void multiply(const words::Block& block, const words::Tile& tile, int64_t first, int64_t last,
@@ -99,9 +104,9 @@ struct Work {
     kernels.tiles(block.words, a_panel, b_panels, tile.rows,
                   std::min(last * kernels.nr, b.columns) - j,
                   {sums.data ? sums.at(i, j) : nullptr, sums.row_stride, block.first, block.last,
-                   from(row_zero, i), from(row_sums, i), from(column_zero, j), from(column_sums, j),
-                   from(scaling.scale, j), from(scaling.bias, j), c.data ? c.at(i, j) : nullptr,
-                   c.row_stride});
+                   each_row ? from(row_zero, i) : nullptr, from(row_sums, i), from(column_zero, j),
+                   from(column_sums, j), from(scaling.scale, j), from(scaling.bias, j),
+                   c.data ? c.at(i, j) : nullptr, c.row_stride});
   }
 };
 
@@ -165,6 +170,7 @@ struct Product {
               b.dtype == DType::u8 ? kSigns : 0,
               of_rows,
               of_columns,
+              row_zero.each(),
               scaling,
               {},
               {},

@@ -16,10 +16,10 @@ struct Int8Target {
   int64_t sums_stride;
   bool first, last;
   // For the last block; za and zb count the flipped sign bits. nullptr: all 0.
-  const int32_t* row_zero;     // za[m]
+  const int32_t* row_zero;     // za[m]; nullptr where it is in column_sums
   const int32_t* row_rest;     // sum of a - k za, [m]; there if column_zero is
   const int32_t* column_zero;  // zb[n]
-  const int32_t* column_sums;  // sum of b, [n]; there if row_zero is
+  const int32_t* column_sums;  // sum of b, [n]; za times that if za is the same for all rows
   // c = sums * column_scale + column_bias, if column_scale; else the sums are the result.
   const float* column_scale;
   const float* column_bias;  // nullptr: none
