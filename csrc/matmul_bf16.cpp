@@ -66,7 +66,7 @@ float widened(uint16_t x) {
 // c of at most kFewBf16Rows rows. False where B is contiguous neither way, or c in the wrong one.
 bool multiply_few_rows(const Matrix<const uint16_t>& a, const Matrix<const uint16_t>& b,
                        const Matrix<uint16_t>& c, const float* bias) {
-  const MatmulBf16Kernels& kernels = FD_WIDEST_TABLE(matmul_bf16);
+  const MatmulBf16Kernels& kernels = FD_WIDE_TABLE(matmul_bf16);
   const int64_t n = c.columns, k = a.columns;
   const int m = static_cast<int>(c.rows);
   const double nanoseconds = static_cast<double>(k) * static_cast<double>(n) * (0.04 + m / 100.0);
@@ -121,7 +121,7 @@ void multiply(const Matrix<const uint16_t>& a, const Matrix<const uint16_t>& b,
     }
     return;
   }
-  Work work{FD_WIDEST_TABLE(matmul_bf16), a, b, c, bias, {}, {}, {}};
+  Work work{FD_WIDE_TABLE(matmul_bf16), a, b, c, bias, {}, {}, {}};
   words::multiply(work, c.rows, c.columns, a.columns);
 }
 

@@ -163,7 +163,7 @@ struct Product {
   template <class T>
   void run(const Bytes& x, const Bytes& y, const std::vector<int32_t>& of_rows,
            const std::vector<int32_t>& of_columns, const Matrix<T>& z) const {
-    Work work{FD_WIDEST_TABLE(matmul_int8),
+    Work work{FD_WIDE_TABLE(matmul_int8),
               x,
               y,
               a.dtype == DType::i8 ? kSigns : 0,

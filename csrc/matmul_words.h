@@ -9,15 +9,6 @@
 #include "memory.h"
 #include "threads.h"
 
-// The table of a family that has one for avx512_bf16 too.
-#if defined(__x86_64__)
-#define FD_WIDEST_TABLE(name)                                                                      \
-  (fd::isa() == fd::Isa::avx512_bf16 ? (fd::note_isa(fd::Isa::avx512_bf16), fd::avx512_bf16::name) \
-                                     : FD_TABLE(name))
-#else
-#define FD_WIDEST_TABLE(name) FD_TABLE(name)
-#endif
-
 namespace fd {
 namespace words {
 

@@ -50,9 +50,4 @@ constexpr int kFewBf16Rows = 4;
 constexpr int kNoUnderflow = 2 * (127 + 7) - 126;
 }  // namespace fd
 
-FD_DECLARE_TABLE(MatmulBf16Kernels, matmul_bf16)
-#if defined(__x86_64__)
-namespace fd::avx512_bf16 {
-extern const MatmulBf16Kernels matmul_bf16;
-}
-#endif
+FD_DECLARE_WIDE_TABLE(MatmulBf16Kernels, matmul_bf16)

@@ -43,9 +43,4 @@ struct MatmulInt8Kernels {
 };
 }  // namespace fd
 
-FD_DECLARE_TABLE(MatmulInt8Kernels, matmul_int8)
-#if defined(__x86_64__)
-namespace fd::avx512_bf16 {
-extern const MatmulInt8Kernels matmul_int8;
-}
-#endif
+FD_DECLARE_WIDE_TABLE(MatmulInt8Kernels, matmul_int8)
