@@ -224,6 +224,7 @@ matmul_integer_to_float = op(
     reference=reference.matmul_integer_to_float,
     cost=_cost,
     bound=_scaled,
+    dtypes=("float32",),
     samples=(
         *(
             Sample(
