@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +95,8 @@ def dtypes_of(spec: OpSpec, kernel: Kernel | None) -> list[str]:
     if kernel is not None and kernel.backend not in OURS:
         return [d for d in taken if d in FLOATS] or taken[:1]
     judged = [d for d in taken if d not in ("float16", "bfloat16")]
-    return judged or [d for d in FLOATS if kernel is not None and d in kernel.dtypes]
+    alone = [d for d in FLOATS if kernel is not None and d in kernel.dtypes and not judged]
+    return judged or [d for d in alone if d != "bfloat16" or find_spec("ml_dtypes")]
 
 
 def contestants(spec: OpSpec, request: Request, child: Child) -> list[Contestant]:
