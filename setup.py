@@ -25,8 +25,9 @@ if X86:
     ISA_FLAGS["avx2"] = ["-march=x86-64-v3", *NO_MMX]
     ISA_FLAGS["avx512"] = [*ISA_FLAGS["avx2"], *AVX512, "-mprefer-vector-width=512"]
     ISA_FLAGS["avx512_bf16"] = [*ISA_FLAGS["avx512"], "-mavx512bf16", "-mavx512vnni"]
-# Families whose kernels exist for one instruction set only.
-ONLY = {"bfloat16": ["avx512_bf16"]}
+# Families whose kernels exist for other instruction sets than the first three.
+ISAS = {"bfloat16": ["avx512_bf16"], "matmul_bf16": [*ISA_FLAGS],
+        "matmul_int8": [*ISA_FLAGS]}  # fmt: skip
 COMMON = [
     "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
     "-fno-trapping-math", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-psabi", "-pthread",
@@ -43,7 +44,7 @@ def write_units() -> dict[str, list[str]]:
         if family in ("vec", "math", "logsumexp", "random_philox"):  # included by the others
             continue
         for isa, flags in ISA_FLAGS.items():
-            if isa not in ONLY.get(family, ["baseline", "avx2", "avx512"]):
+            if isa not in ISAS.get(family, ["baseline", "avx2", "avx512"]):
                 continue
             path = folder / f"{family}_{isa}.cpp"
             text = f'#define FD_ISA {isa}\n#include "../../kernels/cpu/{family}.inc"\n'

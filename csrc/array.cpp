@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 
@@ -15,9 +16,12 @@ namespace fd {
 namespace {
 
 constexpr int kAligned = 0x100, kWriteable = 0x400, kContiguous = 0x1;
-constexpr int kDTypes = 6;
-// NumPy's type numbers: bool, ubyte, int, long, float, double; long long is a second int64.
-constexpr int kTypeNumber[kDTypes] = {0, 2, 5, 7, 11, 12};
+constexpr int kDTypes = 8;
+// NumPy's type numbers: bool, ubyte, int, long, float, double; long long is a second int64. Then
+// byte, and a type that registers itself when ml_dtypes is imported.
+constexpr int kTypeNumber[kDTypes] = {0, 2, 5, 7, 11, 12, 1, -1};
+constexpr int kFirstRegistered = 256;
+constexpr char kForeign = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '>' : '<';
 constexpr signed char kDTypeOf[] = {0, -1, 1, -1, -1, 2, -1, 3, -1, 3, -1, 4, 5};
 static_assert(sizeof(long) == 8, "NumPy's long is int64 here");
 
@@ -49,7 +53,9 @@ struct Numpy {
   PyObject* descr[kDTypes];
 
   Numpy() {
-    for (int i = 0; i < kDTypes; ++i) descr[i] = api.PyArray_DescrFromType_(kTypeNumber[i]);
+    for (int i = 0; i < kDTypes; ++i) {
+      descr[i] = kTypeNumber[i] < 0 ? nullptr : api.PyArray_DescrFromType_(kTypeNumber[i]);
+    }
     PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(dealloc_block)},
                            {Py_bf_getbuffer, reinterpret_cast<void*>(block_buffer)},
                            {0, nullptr}};
@@ -60,8 +66,8 @@ struct Numpy {
   }
 };
 
-const Numpy& numpy() {
-  static const Numpy& numpy = *new Numpy;
+Numpy& numpy() {
+  static Numpy& numpy = *new Numpy;
   return numpy;
 }
 
@@ -74,17 +80,31 @@ bool read(PyObject* numpy_dtype, DType& dtype) {
   return true;
 }
 
-}  // namespace
-
-bool dtype_of(py::handle numpy_dtype, DType& dtype) {
-  if (!PyObject_TypeCheck(numpy_dtype.ptr(), numpy().api.PyArrayDescr_Type_)) return false;
-  return read(numpy_dtype.ptr(), dtype);
+bool read_narrow(PyObject* numpy_dtype, DType& dtype) {
+  const auto* descr = py::detail::array_descriptor_proxy(numpy_dtype);
+  PyObject*& bf16 = numpy().descr[static_cast<int>(DType::bf16)];
+  if (numpy_dtype == bf16 || descr->type_num == kTypeNumber[static_cast<int>(DType::i8)]) {
+    dtype = numpy_dtype == bf16 ? DType::bf16 : DType::i8;
+    return true;
+  }
+  if (descr->type_num < kFirstRegistered) return read(numpy_dtype, dtype) && dtype == DType::u8;
+  const char* name = reinterpret_cast<PyTypeObject*>(descr->typeobj)->tp_name;
+  const char* dot = std::strrchr(name, '.');
+  if (std::strcmp(dot ? dot + 1 : name, "bfloat16") != 0 || descr->byteorder == kForeign) {
+    return false;
+  }
+  if (!bf16) {
+    Py_INCREF(numpy_dtype);
+    bf16 = numpy_dtype;
+  }
+  dtype = DType::bf16;
+  return true;
 }
 
-bool view(py::handle object, Array& a) {
+bool view_as(py::handle object, Array& a, bool (*read_dtype)(PyObject*, DType&)) {
   if (Py_TYPE(object.ptr()) != numpy().array_type) return false;
   const auto* array = py::detail::array_proxy(object.ptr());
-  if (!read(array->descr, a.dtype) || array->nd > kMaxDims || !(array->flags & kAligned)) {
+  if (!read_dtype(array->descr, a.dtype) || array->nd > kMaxDims || !(array->flags & kAligned)) {
     return false;
   }
   a.data = array->data;
@@ -99,6 +119,16 @@ bool view(py::handle object, Array& a) {
   }
   return true;
 }
+
+}  // namespace
+
+bool dtype_of(py::handle numpy_dtype, DType& dtype) {
+  if (!PyObject_TypeCheck(numpy_dtype.ptr(), numpy().api.PyArrayDescr_Type_)) return false;
+  return read(numpy_dtype.ptr(), dtype);
+}
+
+bool view(py::handle object, Array& a) { return view_as(object, a, read); }
+bool view_narrow(py::handle object, Array& a) { return view_as(object, a, read_narrow); }
 
 py::object empty_ordered(DType dtype, int ndim, const int64_t* shape, const int* order, Array& a) {
   if (ndim < 0 || ndim > kMaxDims) throw std::invalid_argument("an array has 0 to 16 dimensions");

@@ -7,9 +7,9 @@
 namespace fd {
 namespace py = pybind11;
 
-enum class DType : uint8_t { b8, u8, i32, i64, f32, f64 };
+enum class DType : uint8_t { b8, u8, i32, i64, f32, f64, i8, bf16 };
 inline int64_t itemsize(DType t) {
-  constexpr int64_t size[] = {1, 1, 4, 8, 4, 8};
+  constexpr int64_t size[] = {1, 1, 4, 8, 4, 8, 1, 2};
   return size[static_cast<int>(t)];
 }
 
@@ -34,15 +34,18 @@ struct Array {
   }
 };
 
-// Fills `a` from an exact numpy.ndarray of a native dtype, native byte order, aligned, with strides
-// that are multiples of the item size and at most kMaxDims dimensions. False for anything else:
-// the caller then returns NotImplemented and Python takes the general path.
+// Fills `a` from an exact numpy.ndarray of one of the dtypes up to f64, native byte order, aligned,
+// with strides that are multiples of the item size and at most kMaxDims dimensions. False for
+// anything else: the caller then returns NotImplemented and Python takes the general path.
 bool view(py::handle object, Array& a);
+// As `view`, for the numbers that only products of matrices take: u8, i8 and ml_dtypes' bfloat16.
+bool view_narrow(py::handle object, Array& a);
 
 // The DType of a numpy.dtype; false when it is none of ours or of foreign byte order.
 bool dtype_of(py::handle numpy_dtype, DType& dtype);
 
-// A new uninitialised C-contiguous array from the caching allocator, and its view.
+// A new uninitialised C-contiguous array from the caching allocator, and its view. One of bf16 can
+// be made once view_narrow has seen one.
 py::object empty(DType dtype, int ndim, const int64_t* shape, Array& a);
 // As `empty`, with the memory order of the dimensions given from outermost to innermost.
 py::object empty_ordered(DType dtype, int ndim, const int64_t* shape, const int* order, Array& a);

@@ -22,9 +22,10 @@ inline void note_isa(Isa isa) {
   }
 }
 
-// avx512_bf16 adds units of its own for bfloat16; every other family runs its avx512 table there.
+// Families without a unit for avx512_bf16 run their avx512 table there.
 template <class Table>
-const Table* pick(const Table* baseline, const Table* avx2, const Table* avx512) {
+const Table* pick(const Table* baseline, const Table* avx2, const Table* avx512,
+                  const Table* avx512_bf16 = nullptr) {
   switch (isa()) {
     case Isa::baseline:
       note_isa(Isa::baseline);
@@ -33,6 +34,10 @@ const Table* pick(const Table* baseline, const Table* avx2, const Table* avx512)
       note_isa(Isa::avx2);
       return avx2;
     default:
+      if (avx512_bf16 && isa() == Isa::avx512_bf16) {
+        note_isa(Isa::avx512_bf16);
+        return avx512_bf16;
+      }
       note_isa(Isa::avx512);
       return avx512;
   }

@@ -28,6 +28,7 @@
 
 #include "../kernels/cpu/matmul_chain.h"
 #include "array.h"
+#include "matmul_bf16.h"
 #include "matmul_strassen.h"
 #include "memory.h"
 #include "threads.h"
@@ -502,7 +503,8 @@ py::object matmul(py::handle a, py::handle b, py::handle out, py::handle invaria
                   py::handle algorithm) {
   Call call;
   if (!read_way(invariant, algorithm, call.way)) return declined();
-  if (!view(a, call.a) || !view(b, call.b)) return declined();
+  if (!view(a, call.a) || !view(b, call.b))
+    return call.way == Way::by_shape ? matmul_bf16(a, b, out) : declined();
   const Array &x = call.a, &y = call.b;
   if (x.dtype != y.dtype || !is_float(x) || x.ndim == 0 || y.ndim == 0) return declined();
   const bool has_m = x.ndim > 1, has_n = y.ndim > 1;
@@ -536,7 +538,8 @@ py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle o
   Call call;
   if (!read_way(invariant, py::none(), call.way)) return declined();
   Array bias_view;
-  if (!view(x, call.a) || !view(weight, call.b)) return declined();
+  if (!view(x, call.a) || !view(weight, call.b))
+    return call.way == Way::by_shape ? linear_bf16(x, weight, bias, out) : declined();
   const Array &a = call.a, &w = call.b;
   if (a.dtype != w.dtype || !is_float(a) || a.ndim == 0 || w.ndim != 2) return declined();
   const bool has_m = a.ndim > 1;

@@ -30,6 +30,8 @@ void bind_elementwise_glu(py::module_& m);
 void bind_elementwise_ops(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_matmul(py::module_& m);
+void bind_matmul_bf16(py::module_& m);
+void bind_matmul_int8(py::module_& m);
 void bind_shape(py::module_& m);
 void bind_shape_index(py::module_& m);
 void bind_shape_sort(py::module_& m);
@@ -64,6 +66,8 @@ PYBIND11_MODULE(_native, m) {
   fd::bind_elementwise_ops(m);
   fd::bind_conv(m);
   fd::bind_matmul(m);
+  fd::bind_matmul_bf16(m);
+  fd::bind_matmul_int8(m);
   fd::bind_pool(m);
   fd::bind_pool_adaptive(m);
   fd::bind_interpolate(m);

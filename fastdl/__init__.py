@@ -31,7 +31,7 @@ from .core.config import (
     use_backend,
 )
 from .core.devices import Device as device
-from .core.dtypes import bool_, float16, float32, float64, int32, int64, result_type, uint8
+from .core.dtypes import bool_, float16, float32, float64, int8, int32, int64, result_type, uint8
 from .core.memory import empty_cache
 from .core.random import Generator, default_generator, manual_seed
 from .creation import *

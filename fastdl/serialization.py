@@ -24,7 +24,7 @@ from .tensor import Tensor
 _KEY = "fastdl"
 _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
-    "I32": "int32", "U8": "uint8", "BOOL": "bool",
+    "I32": "int32", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
 
 

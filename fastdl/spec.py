@@ -27,7 +27,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .core import config
-from .core.dtypes import FLOATS, name_of
+from .core.dtypes import FLOATS, as_dtype, name_of
 from .core.errorbound import gamma
 from .core.errors import ArgumentError
 
@@ -185,7 +185,7 @@ class Sample:
         self, rng: np.random.Generator, dtype: Any, fill: Callable[..., np.ndarray] | None = None
     ) -> tuple[Any, ...]:
         """The sample's arrays; `fill(rng, shape, dtype)` makes the float ones (default: normal)."""
-        return tuple(self._make(a, rng, np.dtype(dtype), fill or _normal) for a in self.arrays)
+        return tuple(self._make(a, rng, as_dtype(dtype), fill or _normal) for a in self.arrays)
 
     def _make(self, a: Any, rng: np.random.Generator, dtype: np.dtype, fill: Any) -> Any:
         if isinstance(a, Ints):
@@ -314,6 +314,7 @@ class Kernel:
     declines: Callable[..., str | None] | None
     bits: bool = False
     input_bits: int | None = None
+    accumulator: str | None = None
 
     def why_not(self, plan: Plan) -> str | None:
         """Why this kernel does not take a planned call; None if it does."""
@@ -354,6 +355,7 @@ def kernel(
     name: str | None = None,
     bits: bool = False,
     input_bits: int | None = None,
+    accumulator: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Attaches a kernel to an op; yours too: it is then checked, timed, dispatched, differentiated.
 
@@ -371,6 +373,8 @@ def kernel(
         bits: results have the same bits for any number of threads, alignment and repeat (every
             kernel of fastdl's must; the checker holds others to it only if they say so).
         input_bits: bits of its inputs that a sum of products uses, if fewer than the dtype has.
+        accumulator: the dtype of its sums, if wider than that of its results, which are then
+            rounded once.
 
     The function is called as fn(*arrays, **options) with NumPy arrays and canonical options, and
     returns an array or a tuple of arrays. The newest kernel of a backend is asked first.
@@ -380,7 +384,7 @@ def kernel(
         config.register_backend(backend)
         label = str(name or getattr(fn, "__name__", "kernel"))
         new = Kernel(op, backend, label, fn, tuple(dtypes), depth, out, direct, declines, bits,
-                     input_bits)  # fmt: skip
+                     input_bits, accumulator)  # fmt: skip
         KERNELS.setdefault(op, {}).setdefault(backend, []).insert(0, new)
         if op in OPS:
             OPS[op].attach_direct()

@@ -444,6 +444,10 @@ class Tensor:
         """Cast to int64."""
         return self.to(np.int64)
 
+    def char(self) -> Tensor:
+        """Cast to int8."""
+        return self.to(np.int8)
+
     def int(self) -> Tensor:
         """Cast to int32."""
         return self.to(np.int32)

@@ -144,8 +144,9 @@ def main(
             report.start(count, roofline)
             for spec in specs:
                 samples = [s for s in spec.samples if s.bench]
+                taken = [d for d in dtypes if d in spec.dtypes] or dtypes[:1]  # of integers: any
                 for sample in samples[:1] if quick else samples:
-                    for dtype in dtypes[:1] if quick else dtypes:
+                    for dtype in taken[:1] if quick else taken:
                         row = race(
                             spec, sample, dtype, contestants, roofline, turns=turns, seconds=seconds
                         )

@@ -87,7 +87,12 @@ class Subject:
         except ChildDiedError as death:
             return Verdict(np.inf, f"its depth of {case.terms} terms: {death}")
         verdict = case.judge(
-            answer.results, depth, integers, kernel.input_bits, layout=self.contestant.ours
+            answer.results,
+            depth,
+            integers,
+            kernel.input_bits,
+            kernel.accumulator,
+            layout=self.contestant.ours,
         )
         verdict.isa = answer.isa
         return verdict
@@ -236,7 +241,7 @@ def _reversed(a: np.ndarray) -> np.ndarray:
 
 def _filler(a: np.ndarray) -> Any:
     """What no kernel may read: NaN, or a number that shows."""
-    return np.nan if a.dtype.kind == "f" else True if a.dtype.kind == "b" else 99
+    return np.nan if is_float(a.dtype) else True if a.dtype.kind == "b" else 99
 
 
 def _padded(a: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..core.dtypes import finfo
+
 Fill = Callable[[np.random.Generator, tuple[int, ...], np.dtype], np.ndarray]
 
 
@@ -54,7 +56,7 @@ def integers(terms: int, most_bits: int | None = None) -> Fill:
         exact = _exact(rng, shape, dtype)
         if exact is not None:
             return exact
-        bits = np.finfo(dtype).nmant + 1
+        bits = finfo(dtype).nmant + 1
         most = int(np.sqrt(2.0**bits / max(terms, 1)))
         most = max(1, min(most, 2 ** min((bits - 1) // 2, most_bits or bits)))
         return _of(rng.integers(1, most + 1, shape) * rng.choice((-1, 1), shape), dtype)
@@ -82,7 +84,7 @@ def mixed_scales(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dty
 
 def denormals(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Denormal numbers among ordinary ones: flush-to-zero shows."""
-    small = rng.standard_normal(shape).astype(dtype) * np.finfo(dtype).tiny
+    small = rng.standard_normal(shape).astype(dtype) * finfo(dtype).tiny
     return np.where(rng.random(shape) < 0.7, small, _of(rng.standard_normal(shape), dtype))
 
 
@@ -116,7 +118,7 @@ def hard_places(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtyp
     """
     if dtype.kind != "f":
         return normal(rng, shape, dtype)
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     digits = info.nmant + 1
     log2s = [info.maxexp, info.minexp, info.minexp - info.nmant, info.minexp - digits, -digits]
     places = np.concatenate([

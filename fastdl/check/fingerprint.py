@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtypes import FLOATS, is_float
+from ..core.dtypes import FLOATS, finfo, is_float
 from ..core.errors import ArgumentError
 from ..spec import OpSpec, Plan, Sample
 from . import sumtree
@@ -248,7 +248,7 @@ class Probe:
     def __init__(self, subject: Subject, sum_: Sum):
         self.subject, self.sum = subject, sum_
         self.dtype = sum_.plan.arrays[sum_.factors[0]].dtype
-        info = np.finfo(self.dtype)
+        info = finfo(self.dtype)
         self.bits = int(info.nmant) + 1
         self.least, self.lowest = int(info.minexp), int(info.minexp - info.nmant)
         self.most_bits = 1 + min(128, int(math.log2(GIANT)) - self.least)  # that can be told

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.dtypes import accumulator, is_float
+from ..core.dtypes import accumulator as wide_dtype
+from ..core.dtypes import as_dtype, finfo, is_float
 from ..core.shapes import is_channels_last
 from ..spec import SUMS, Judged, OpSpec, Out, Plan, exact, exact_value
 from .exact import MOST_ELEMENTS, Sums, exact_sums
@@ -50,9 +51,9 @@ class Verdict:
 def widen(x: Any, dtype: np.dtype) -> Any:
     """An operand in the dtype the reference computes in; a Python float is rounded as there."""
     if isinstance(x, np.ndarray):
-        return x.astype(accumulator(x.dtype)) if is_float(x.dtype) else x
+        return x.astype(wide_dtype(x.dtype)) if is_float(x.dtype) else x
     if isinstance(x, float) and is_float(dtype):
-        return accumulator(dtype).type(dtype.type(x))
+        return wide_dtype(dtype).type(dtype.type(x))
     return x
 
 
@@ -103,22 +104,35 @@ class Case:
         with np.errstate(all="ignore"):
             return self.bound in SUMS and all((y % 1 == 0).all() for y in self.expected)
 
-    def bounds(self, depth: int, input_bits: int | None = None) -> tuple[Any, ...]:
-        """How far each output element may be from the reference's."""
+    def bounds(
+        self, depth: int, input_bits: int | None = None, sums: np.dtype | None = None
+    ) -> tuple[Any, ...]:
+        """How far each output element may be from the reference's; `sums`: made in another dtype,
+        from which the results are rounded."""
         if self._own_error is None:
             self._own_error = (
-                self._bound(accumulator(self.dtype), self.terms)
+                self._bound(wide_dtype(self.dtype), self.terms)
                 if self.sums is None
                 else self.sums.error
             )
-        errors = [self._bound(self.dtype, depth), self._own_error]
+        errors = [self._bound(sums or self.dtype, depth), self._own_error]
+        if sums is not None:
+            errors.append(tuple(map(self._rounding, self.expected, errors[0])))
         if input_bits is not None:  # each factor of a product is rounded to so many bits first
             errors.append(self._bound(self.dtype, 2, 2.0**-input_bits))
         return tuple(sum(parts) for parts in zip(*errors, strict=True))
 
+    def _rounding(self, exact: np.ndarray, bound: Any) -> Any:
+        """Half a step between the numbers around any result within the bound."""
+        info = finfo(self.dtype)
+        with np.errstate(all="ignore"):
+            return (
+                float(info.eps) / 2 * (np.abs(exact) + bound) + float(info.smallest_subnormal) / 2
+            )
+
     def _bound(self, dtype: np.dtype, depth: int, unit: float | None = None) -> tuple[Any, ...]:
         """The error of evaluating the op in some dtype with sums of some depth."""
-        info = np.finfo(dtype)
+        info = finfo(dtype)
         # A longdouble's smallest number, 2⁻¹⁶⁴⁴⁵, is 0 as a float, and nothing beside any bound.
         unit, tiny = unit or float(info.eps) / 2, float(info.smallest_subnormal)
         dtypes = tuple(out.dtype for out in self.plan.outputs)
@@ -133,11 +147,13 @@ class Case:
         depth: int | None = None,
         integers: bool = False,
         input_bits: int | None = None,
+        accumulator: str | None = None,
         layout: bool = True,
     ) -> Verdict:
         """The verdict on a result, of sums of some depth (default: one after the other).
 
-        `integers` demands exact sums, `layout` the planned memory format.
+        `integers` demands exact sums, `layout` the planned memory format; `accumulator` is the
+        dtype of the sums, if it is not that of the results.
         """
         results = returned if isinstance(returned, tuple) else (returned,)
         if len(results) != len(self.plan.outputs):
@@ -145,15 +161,21 @@ class Case:
                 np.inf, f"returned {len(results)} outputs, want {len(self.plan.outputs)}"
             )
         depth = self.terms if depth is None else depth
+        sums = as_dtype(accumulator) if accumulator else None
+        if sums is not None and finfo(sums).eps >= finfo(self.dtype).eps:
+            sums = None  # no wider than the results: nothing is rounded from them
         equal = self.bound in (exact, exact_value) or (integers and self.sums_integers)
-        bounds = [0.0] * len(results) if equal else self.bounds(depth, input_bits)
+        bounds = [0.0] * len(results) if equal else self.bounds(depth, input_bits, sums)
         lows = self.sums.low if self.sums else [0.0] * len(results)
         worst = Verdict(terms=self.terms, depth=depth)
+        wanted = self.expected
+        if equal and sums is not None:  # exact sums, rounded
+            wanted = tuple(y.astype(self.dtype).astype(y.dtype) for y in wanted)
         for name, got, out, expected, low, bound in zip(
             self.names,
             results,
             self.plan.outputs,
-            self.expected,
+            wanted,
             lows,
             bounds,
             strict=True,
@@ -211,7 +233,7 @@ def _compare(
             np.isinf(wide) & np.isinf(rounded) & (np.sign(wide) == np.sign(rounded))
         )
         # A value within its bound of the largest finite number may round to infinity.
-        edge = np.abs(expected) + bound >= np.finfo(got.dtype).max
+        edge = np.abs(expected) + bound >= float(finfo(got.dtype).max)
         rounds_up = edge & np.isinf(wide) & (np.sign(wide) == np.sign(expected))
         # No bound, where the op's formula overflows on its way to a number: anything may come.
         # An infinite input makes bounds infinite too, but its result is known.

@@ -100,7 +100,7 @@ def _strange() -> Iterator[Kernel]:
 def _declaration(k: Kernel) -> dict[str, Any]:
     return {
         "name": k.name, "backend": k.backend, "dtypes": k.dtypes, "out": k.out, "bits": k.bits,
-        "input_bits": k.input_bits, "canonical": True,
+        "input_bits": k.input_bits, "accumulator": k.accumulator, "canonical": True,
     }  # fmt: skip
 
 

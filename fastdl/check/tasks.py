@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,7 +117,8 @@ def dtypes_of(spec: OpSpec, kernel: Kernel | None) -> list[str]:
     if kernel is not None and kernel.backend not in OURS:
         return [d for d in taken if d in FLOATS] or taken[:1]
     judged = [d for d in taken if d not in ("float16", "bfloat16")]
-    return judged or [d for d in FLOATS if kernel is not None and d in kernel.dtypes]
+    alone = [d for d in FLOATS if kernel is not None and d in kernel.dtypes and not judged]
+    return judged or [d for d in alone if d != "bfloat16" or find_spec("ml_dtypes")]
 
 
 def contestants(spec: OpSpec, request: Request, child: Child) -> list[Contestant]:
@@ -200,6 +202,7 @@ def _kernel(
         fn=_never, dtypes=(*taken, *(others if set(taken) <= set(FLOATS) else ())),
         depth=depth or (lambda terms: terms), out=bool(told.get("out")), direct=False,
         declines=None, bits=request.bits or bool(told.get("bits")), input_bits=bits,
+        accumulator=told["accumulator"] if told.get("accumulator") in FLOATS else None,
     )  # fmt: skip
 
 
@@ -303,7 +306,8 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
     families = QUICK_FAMILIES if mode == "quick" else FULL_FAMILIES
     families = [*families, *aspects.of_any_numbers(spec)]
     # Where an instruction set adds no code to the one below, a few cases show that it runs.
-    same_code = subject.isa == "avx512_bf16" and "bfloat16" not in contestant.kernel.dtypes
+    own_code = not {"bfloat16", "int8"}.isdisjoint(contestant.kernel.dtypes)
+    same_code = subject.isa == "avx512_bf16" and not own_code
     most = FORKED_RANKS if same_code and mode != "full" else sys.maxsize
     rank = 0
     for sample in (s for s in spec.samples if not s.bench or mode == "full"):

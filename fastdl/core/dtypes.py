@@ -15,13 +15,16 @@ from .errors import DTypeError
 
 bool_ = np.dtype(np.bool_)
 uint8 = np.dtype(np.uint8)
+int8 = np.dtype(np.int8)
 int32 = np.dtype(np.int32)
 int64 = np.dtype(np.int64)
 float16 = np.dtype(np.float16)
 float32 = np.dtype(np.float32)
 float64 = np.dtype(np.float64)
 
-_BY_NAME = {dtype.name: dtype for dtype in (bool_, uint8, int32, int64, float16, float32, float64)}
+_BY_NAME = {
+    dtype.name: dtype for dtype in (bool_, uint8, int8, int32, int64, float16, float32, float64)
+}
 _ALIASES = {
     "float": "float32",
     "double": "float64",
@@ -30,14 +33,15 @@ _ALIASES = {
     "int": "int32",
 }
 NAMES = (*_BY_NAME, "bfloat16")
+# int8 is a dtype of quantized products; elsewhere it is stored, cast and reshaped.
 INTEGERS = ("uint8", "int32", "int64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
-# torch.result_type: category first (bool < integer < float), then width. uint8 and the signed
+# torch.result_type: category first (bool < integer < float), then width. uint8 and the wider
 # integers never need more than the wider of the two here, since int32 and int64 hold every uint8.
-_CATEGORY = {"bool": 0, **dict.fromkeys(INTEGERS, 1), **dict.fromkeys(FLOATS, 2)}
+_CATEGORY = {"bool": 0, "int8": 1, **dict.fromkeys(INTEGERS, 1), **dict.fromkeys(FLOATS, 2)}
 _RANK = {name: rank for rank, name in enumerate(("bool", "uint8", "int32", "int64"))}
-_RANK |= {"float16": 0, "bfloat16": 0, "float32": 1, "float64": 2}
+_RANK |= {"int8": 1, "float16": 0, "bfloat16": 0, "float32": 1, "float64": 2}
 
 
 def bfloat16() -> np.dtype:
@@ -74,6 +78,15 @@ def name_of(dtype: np.dtype) -> str:
     return dtype.name
 
 
+def finfo(dtype: np.dtype) -> Any:
+    """`numpy.finfo`, which does not know bfloat16; ml_dtypes' for that."""
+    if name_of(dtype) != "bfloat16":
+        return np.finfo(dtype)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype)
+
+
 def is_float(dtype: np.dtype) -> bool:
     """Is it one of float16, bfloat16, float32, float64?"""
     return name_of(dtype) in FLOATS
@@ -90,8 +103,10 @@ def _wider(a: np.dtype, b: np.dtype) -> np.dtype:
     if a == b:
         return a
     rank_a, rank_b = _RANK[a.name], _RANK[b.name]
-    if rank_a == rank_b:  # float16 with bfloat16
-        return float32
+    if rank_a == rank_b:
+        if is_float(a):  # float16 with bfloat16
+            return float32
+        raise DTypeError(f"{a} with {b}: their common dtype, int16, is none of {', '.join(NAMES)}")
     return a if rank_a > rank_b else b
 
 

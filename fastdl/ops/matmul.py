@@ -29,6 +29,30 @@ def _chosen(op: str, **options: str | None) -> dict[str, str]:
 _VALUES = {"invariant": "batch", "algorithm": "strassen"}
 
 
+def product_shape(op: str, a: np.ndarray, b: np.ndarray) -> tuple[int, ...]:
+    """The shape of a @ b; ShapeError if there is none."""
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError(
+            f"{op}: arguments of shapes {a.shape} and {b.shape}, want at least 1-D ones"
+        )
+    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
+    if a.shape[-1] != inner:
+        raise ShapeError(
+            f"{op}: argument a has shape {a.shape}, b {b.shape}: want the last dimension of a"
+            f" ({a.shape[-1]}) to be b's {'last but one' if b.ndim > 1 else 'only one'} ({inner})"
+        )
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ShapeError(
+            f"{op}: argument a has shape {a.shape}, b {b.shape}: the leading dimensions do not"
+            " broadcast"
+        ) from None
+    rows = a.shape[-2:-1]  # () for a vector
+    columns = b.shape[-1:] if b.ndim > 1 else ()
+    return (*batch, *rows, *columns)
+
+
 def _matmul_shape(
     a: np.ndarray, b: np.ndarray, invariant: str | None = None, algorithm: str | None = None
 ) -> Plan:
@@ -38,26 +62,7 @@ def _matmul_shape(
             "matmul: algorithm 'strassen' mixes rows, so invariant='batch' cannot be kept"
         )
     dtype = checks.same_dtype("matmul", checks.NUMBERS, a=a, b=b)
-    if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(
-            f"matmul: arguments of shapes {a.shape} and {b.shape}, want at least 1-D ones"
-        )
-    inner = b.shape[-2] if b.ndim > 1 else b.shape[0]
-    if a.shape[-1] != inner:
-        raise ShapeError(
-            f"matmul: argument a has shape {a.shape}, b {b.shape}: want the last dimension of a"
-            f" ({a.shape[-1]}) to be b's {'last but one' if b.ndim > 1 else 'only one'} ({inner})"
-        )
-    try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError:
-        raise ShapeError(
-            f"matmul: argument a has shape {a.shape}, b {b.shape}: the leading dimensions do not"
-            " broadcast"
-        ) from None
-    rows = a.shape[-2:-1]  # () for a vector
-    columns = b.shape[-1:] if b.ndim > 1 else ()
-    return Plan((Out((*batch, *rows, *columns), dtype),), (a, b), options)
+    return Plan((Out(product_shape("matmul", a, b), dtype),), (a, b), options)
 
 
 def _linear_shape(
@@ -156,11 +161,11 @@ MATMUL_SAMPLES = (
     *(
         Sample(f"{m}x{k}x{n}", ((m, k), (k, n)))
         # tails of register tiles (up to 32 wide), sums short enough to show lost mantissa bits,
-        # and one sum longer than a cache block
+        # and sums longer than a cache block, of bfloat16 too
         for m, k, n in [
             (1, 1, 1), (1, 8, 1), (3, 5, 7), (8, 8, 8), (13, 31, 17), (31, 32, 33), (32, 16, 64),
             (65, 32, 49), (1, 32, 100), (100, 32, 1), (2, 1, 3), (0, 3, 4), (3, 0, 4), (3, 4, 0),
-            (17, 800, 19), (130, 33, 129),
+            (17, 800, 19), (130, 33, 129), (15, 2101, 34),
             (3, 37, 130), (130, 37, 3), (1, 700, 9),  # few rows, of enough work for their kernels
         ]
     ),

@@ -77,6 +77,8 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
     same = ("matmul", "add", "sub", "mul", "div", "neg", "eq", "ne", "lt", "le", "gt", "ge",
             "where",
             "relu", "exp", "log", "tanh", "sigmoid", "erf")  # fmt: skip
+    if op == "matmul_integer":
+        return lambda a, b, *_: torch._int_mm(a, b)
     if op in same:
         return getattr(torch.special if op == "erf" else torch, op)
     if op == "linear":

@@ -59,7 +59,9 @@ _TABLE = """#pragma once
   namespace fd::{isa} {{ \\
   extern const Type name; \\
   }}
+#define FD_DECLARE_WIDE_TABLE(Type, name) FD_DECLARE_TABLE(Type, name)
 #define FD_TABLE(name) (*fd::pick(&fd::{isa}::name, &fd::{isa}::name, &fd::{isa}::name))
+#define FD_WIDE_TABLE(name) FD_TABLE(name)
 """
 _BIND = '\n  m.def("set_mutant", [](int number) { fd::mutant = number; });\n}\n'
 
