@@ -60,8 +60,8 @@ def linear(
     """y[..., N] = Σ_k input[..., k] weight[N, k] + bias[N].
 
     A weight [K] without a bias gives y[...]. With invariant="batch" y[i, ...] has the same bits
-    whatever else is in the batch, as in `matmul`. For M = 1, 2, 4, 8 rows that took 1.5, 0.95, 0.8
-    and 0.8 times as long with a weight of 4096 x 4096, 1.9, 2.0, 2.2 and 1.4 times with one of
+    whatever else is in the batch, as in `matmul`. For M = 1, 2, 4, 8 rows that took 1.8, 1.0, 0.9
+    and 0.9 times as long with a weight of 4096 x 4096, 1.9, 2.0, 2.2 and 1.4 times with one of
     768 x 768, and no longer from M = 16 on (float32, AVX-512, one thread).
 
     Raises ShapeError if sizes do not fit, DTypeError for different dtypes, ArgumentError for an

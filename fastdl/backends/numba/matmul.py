@@ -3,6 +3,9 @@
 y[b, m, n] = bias[n] + Σ_k a[b, m, k] b[b, k, n]; the sum runs over k in order, starting with bias.
 A work item is a panel of b's columns with a few panels of a's rows, which stay in the second-level
 cache for the next item.
+
+The second choice, behind csrc/matmul.cpp: 0.55 of its speed at 256^3 and 0.75 of it at 1024^3 (110
+and 180 GFLOP/s of float32 on one core, where that had 202 and 235).
 """
 
 from __future__ import annotations
