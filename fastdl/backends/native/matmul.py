@@ -18,7 +18,12 @@ def _depth_of_bfloat16(terms: int) -> int:
     return terms
 
 
+def _declines_options(*arrays: Any, **options: Any) -> str | None:
+    return f"takes no {next(iter(options))}" if options else None
+
+
 _OF_BFLOAT16: dict[str, Any] = {
+    "declines": _declines_options,
     "dtypes": ("bfloat16",),
     "depth": _depth_of_bfloat16,
     "accumulator": "float32",
