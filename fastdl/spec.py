@@ -282,20 +282,33 @@ def ulps(n: float) -> Bound:
     return Ulps(n)
 
 
-def accumulated(case: Judged) -> tuple[Any, ...]:
-    """γ_depth · op(|arrays|) + (terms + 1) · tiny, for ops that are sums of products or of terms.
+@dataclass(frozen=True)
+class Accumulated:
+    """The bound of `accumulated`; `scales` are the options that factors of its terms are."""
 
-    Higham, ASNA, section 3.1, for any order of summation of that depth; the last term is the
-    absolute error that each product and the result may suffer from underflow.
-    """
+    scales: tuple[str, ...] = ()
 
-    def magnitude(a: Any) -> Any:
-        return np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+    def __call__(self, case: Judged) -> tuple[Any, ...]:
+        """γ_depth · op(|arrays|) + (terms + 1) · tiny, for ops that are sums of products or terms.
 
-    with np.errstate(all="ignore"):
-        absolute = case.spec.run_reference(tuple(map(magnitude, case.arrays)), case.options)
-        factor = gamma(case.depth, case.unit)
-        return tuple(factor * np.abs(y) + (case.terms + 1) * case.tiny for y in absolute)
+        Higham, ASNA, section 3.1, for any order of summation of that depth; the last term is the
+        absolute error that each product and the result may suffer from underflow, scaled.
+        """
+
+        def magnitude(a: Any) -> Any:
+            return np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+
+        sizes = {name: abs(case.options[name]) for name in self.scales}
+        with np.errstate(all="ignore"):
+            absolute = case.spec.run_reference(
+                tuple(map(magnitude, case.arrays)), {**case.options, **sizes}
+            )
+            factor = gamma(case.depth, case.unit)
+            least = (case.terms + 1) * case.tiny * max(1, *sizes.values(), 0)
+            return tuple(factor * np.abs(y) + least for y in absolute)
+
+
+accumulated = Accumulated()
 
 
 # --- kernels -----------------------------------------------------------------------------------

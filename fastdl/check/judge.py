@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core.dtypes import accumulator, is_float
 from ..core.shapes import is_channels_last
-from ..spec import Judged, OpSpec, Out, Plan, accumulated, exact, exact_value
+from ..spec import Accumulated, Judged, OpSpec, Out, Plan, exact, exact_value
 from .exact import MOST_ELEMENTS, Sums, exact_sums
 
 
@@ -92,7 +92,8 @@ class Case:
         """For sums of products in float64: the results in two longdoubles each."""
         arrays = (*self.plan.arrays, *self.plan.outputs)
         size = sum(math.prod(a.shape) for a in arrays if isinstance(a, (np.ndarray, Out)))
-        if self.spec.bound is not accumulated or self.dtype != np.float64 or size > MOST_ELEMENTS:
+        sums = isinstance(self.spec.bound, Accumulated)
+        if not sums or self.dtype != np.float64 or size > MOST_ELEMENTS:
             return None
         return exact_sums(self.spec, self.wide, self.plan.options, self.terms)
 
@@ -100,7 +101,8 @@ class Case:
     def sums_integers(self) -> bool:
         """Is it a sum of products with integer results (a mean of them need not be exact)?"""
         with np.errstate(all="ignore"):
-            return self.spec.bound is accumulated and all((y % 1 == 0).all() for y in self.expected)
+            integers = all((y % 1 == 0).all() for y in self.expected)
+            return isinstance(self.spec.bound, Accumulated) and integers
 
     def bounds(self, depth: int, input_bits: int | None = None) -> tuple[Any, ...]:
         """How far each output element may be from the reference's."""
