@@ -413,6 +413,7 @@ class OpSpec:
         view: the result is a view of the first array; NumPy makes it on every backend.
         scalars: arrays may also be Python scalars (promoted as torch does).
         elementwise: `out` may be exactly an input.
+        onto: `out` may be exactly the input at this position.
         smooth: False for a function with jumps, whose differences are not asked of its gradient.
     """
 
@@ -433,6 +434,7 @@ class OpSpec:
     view: bool = False
     scalars: bool = False
     elementwise: bool = False
+    onto: int | None = None
     smooth: bool = True
     direct: Callable[..., Any] | None = field(default=None, init=False)
     least_arrays: int = field(default=0, init=False)

@@ -28,6 +28,7 @@ from .loss_ctc import *
 from .loss_distance import *
 from .loss_pointwise import *
 from .matmul import *
+from .matmul_packed import *
 from .matmul_products import *
 from .norm import *
 from .pool import *
