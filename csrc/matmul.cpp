@@ -12,6 +12,8 @@
 #include "matmul.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "memory.h"
 #include "threads.h"
@@ -36,12 +38,14 @@ int64_t cut(int64_t n, int64_t parts, int64_t i) { return n * i / parts; }
 template <class T>
 Epilogue<T> at(const Epilogue<T>& e, int64_t i, int64_t j) {
   return {e.accumulate, e.row_bias ? e.row_bias + i : nullptr,
-          e.column_bias ? e.column_bias + j : nullptr};
+          e.column_bias ? e.column_bias + j : nullptr,
+          e.addend ? e.addend + i * e.addend_row + j : nullptr, e.addend_row};
 }
 // The epilogue of one block of the sum.
 template <class T>
 Epilogue<T> block_epilogue(const Epilogue<T>& e, bool first, bool last) {
-  return {!first || e.accumulate, last ? e.row_bias : nullptr, last ? e.column_bias : nullptr};
+  return {!first || e.accumulate, last ? e.row_bias : nullptr, last ? e.column_bias : nullptr,
+          first ? e.addend : nullptr, e.addend_row};
 }
 
 template <class T>
@@ -68,14 +72,25 @@ void finish_part(const Finish<T>& finish, const Matrix<T>& c, int64_t i, int64_t
   matmul_kernels<T>().finish(m, n, c.at(i, j), c.row_stride, c.column_stride, part);
 }
 
+// The epilogue and what is left to finish, when the tile adds what it can in its registers.
+template <class T>
+Epilogue<T> tile_epilogue(Epilogue<T> epilogue, std::optional<Finish<T>>& finish) {
+  auto& x = finish->addends[1];
+  if (x.data && x.column_stride == 1 && x.scale == 1 && finish->alpha == 1 &&
+      !epilogue.accumulate) {
+    epilogue.addend = std::exchange(x.data, nullptr);
+    epilogue.addend_row = x.row_stride;
+    if (finish->activation == Activation::none && !finish->addends[0].data) finish.reset();
+  }
+  return epilogue;
+}
+
 // Rows that will be added to the sums made meanwhile: too short and far apart for the hardware.
 template <class T>
-void prefetch_addend(const Finish<T>& finish, int64_t i, int64_t j, int64_t m, int64_t n) {
-  const auto& x = finish.addends[1];
-  if (!x.data || x.column_stride != 1) return;
-  const T* row = x.data + i * x.row_stride + j;
-  for (; m > 0; --m, row += x.row_stride) {
-    for (int64_t line = 0; line < n; line += 64 / sizeof(T)) __builtin_prefetch(row + line, 0, 2);
+void prefetch_addend(const Epilogue<T>& epilogue, int64_t i, int64_t j, int64_t m, int64_t n) {
+  const T* row = epilogue.addend + i * epilogue.addend_row + j;
+  for (; m > 0; --m, row += epilogue.addend_row) {
+    for (int64_t line = 0; line < n; line += 64 / sizeof(T)) __builtin_prefetch(row + line);
   }
 }
 
@@ -146,7 +161,10 @@ bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const
 
 template <class T>
 void multiply_direct(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                     const Epilogue<T>& epilogue, const Finish<T>* finish) {
+                     const Epilogue<T>& given, const Finish<T>* end_of_sums) {
+  std::optional<Finish<T>> finish;
+  if (end_of_sums) finish = *end_of_sums;
+  const Epilogue<T> epilogue = finish ? tile_epilogue(given, finish) : given;
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t tiles = ceil_div(c.rows, kernels.mr);
   for (int64_t j = 0; j < c.columns; j += kernels.nr) {
@@ -164,8 +182,11 @@ void multiply_direct(const Matrix<const T>& a, const Matrix<const T>& b, const M
 // `ready`: the panels of b, if they were packed before; then only its sizes count.
 template <class T>
 void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                      const Epilogue<T>& epilogue, const Finish<T>* finish,
+                      const Epilogue<T>& given, const Finish<T>* end_of_sums,
                       const T* ready = nullptr) {
+  std::optional<Finish<T>> finish;
+  if (end_of_sums) finish = *end_of_sums;
+  const Epilogue<T> epilogue = finish ? tile_epilogue(given, finish) : given;
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns, mr = kernels.mr, nr = kernels.nr;
 
@@ -258,7 +279,8 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
             const int64_t left = first * nr, width = std::min(last * nr, n) - left;
             for (int64_t p = first; p < last; ++p) {
               const int64_t j = p * nr;
-              if (ends) prefetch_addend(*finish, i, j, rows, std::min(nr, n - j));
+              if (block.addend && k_size >= 64)
+                prefetch_addend(block, i, j, rows, std::min(nr, n - j));
               const T* panel = ready        ? ready + (k0 * panels + p * k_size) * nr
                                : b_in_place ? b.at(k0, j)
                                : b_ahead    ? packed_b.as<T>() + (p - p0) * nr * k_size

@@ -67,7 +67,15 @@ def test_the_bits_are_those_of_one_op_after_the_other(isa, activation, m, k, n):
     fused = F.linear(x, w, bias, activation=activation)
     np.testing.assert_array_equal(fused, act(F.linear(x, w, bias)))
     fused = F.linear(x, w, bias, activation=activation, residual=residual)
-    np.testing.assert_array_equal(fused, act(F.linear(x, w, bias) + residual))
+    np.testing.assert_array_equal(fused, act(F.linear(x, w, bias, residual=residual)))
+    # A residual that the tile adds in its registers, and one that is added when the sums are made.
+    whole = integers(m, n)
+    apart = np.repeat(whole, 2, axis=1)[:, ::2]
+    x, w = integers(m, k), integers(n, k)
+    np.testing.assert_array_equal(
+        F.linear(x, w, residual=whole, activation=activation),
+        F.linear(x, w, residual=apart, activation=activation),
+    )
 
 
 def test_batches_of_addends():

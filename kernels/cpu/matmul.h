@@ -12,6 +12,8 @@ struct Epilogue {
   bool accumulate = false;         // add to what c holds
   const T* row_bias = nullptr;     // m values, one for each row of c
   const T* column_bias = nullptr;  // n values, one for each column of c
+  const T* addend = nullptr;       // m rows of n values, added as c would be; of the tile alone
+  int64_t addend_row = 0;
 };
 
 // Where the tile finds its rows of A. Several `pieces` make one longer sum: piece p starts at

@@ -1,4 +1,5 @@
-// What a product does with its finished sums, included by matmul.inc: scale, addends, activation.
+// What a product does with its finished sums, included by matmul.inc: scale, activation, and those
+// addends that the tile does not add in its registers.
 //
 // A pass over the rows of a tile, some panels wide, when their sums are in C: they are in L1 or L2,
 // and long enough for several registers at a time. In the registers of the tile it would be
