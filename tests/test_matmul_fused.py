@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -214,6 +215,13 @@ def test_what_a_packed_weight_says():
     assert copy.deepcopy(p).shape == p.shape
 
 
+def test_a_packed_weight_is_freed_with_its_last_reference():
+    p = fastdl.pack("linear", np.zeros((70, 33), np.float32))
+    gone = weakref.ref(p)
+    del p
+    assert gone() is None
+
+
 def test_packed_is_refused():
     w, x = np.ones((5, 4), np.float32), np.ones((3, 4), np.float32)
     for op, weight, error in [
@@ -281,8 +289,8 @@ def test_a_forced_backend_runs_it_from_the_source():
 
 
 def test_linear_packs_on_the_second_call_without_gradients():
-    layer = nn.Linear(30, 20)
-    x = fastdl.Tensor(RNG.standard_normal((12, 30)).astype(np.float32))
+    layer = nn.Linear(300, 220)
+    x = fastdl.Tensor(RNG.standard_normal((12, 300)).astype(np.float32))
     recorded = layer(x).detach().numpy().copy()
     assert layer._packed is None
     with fastdl.no_grad():
@@ -298,8 +306,8 @@ def test_linear_packs_on_the_second_call_without_gradients():
 
 @pytest.mark.parametrize("change", ["step", "in place", "data", "new", "numpy", "load"])
 def test_linear_notices_that_its_weight_changed(change):
-    layer = nn.Linear(30, 20)
-    x = fastdl.Tensor(integers(12, 30))
+    layer = nn.Linear(300, 220)
+    x = fastdl.Tensor(integers(12, 300))
     with fastdl.no_grad():
         for _ in range(3):
             layer(x)
@@ -311,13 +319,13 @@ def test_linear_notices_that_its_weight_changed(change):
         with fastdl.no_grad():
             layer.weight.mul_(2)
     elif change == "data":
-        layer.weight.data = integers(20, 30)
+        layer.weight.data = integers(220, 300)
     elif change == "new":
-        layer.weight = nn.Parameter(integers(20, 30))
+        layer.weight = nn.Parameter(integers(220, 300))
     elif change == "numpy":
         layer.weight.numpy(writeable=True)[...] = 1
     else:
-        layer.load_state_dict(nn.Linear(30, 20).state_dict())
+        layer.load_state_dict(nn.Linear(300, 220).state_dict())
     with fastdl.no_grad():
         for _ in range(3):
             expected = F.linear(x.numpy(), layer.weight.numpy(), layer.bias.numpy())
@@ -326,11 +334,11 @@ def test_linear_notices_that_its_weight_changed(change):
 
 
 def test_linear_frozen_gives_gradients_to_its_input():
-    layer = nn.Linear(30, 20)
+    layer = nn.Linear(300, 220)
     layer.requires_grad_(False)
     grads = []
     for _ in range(3):
-        x = fastdl.Tensor(np.ones((12, 30), np.float32), requires_grad=True)
+        x = fastdl.Tensor(np.ones((12, 300), np.float32), requires_grad=True)
         layer(x).sum().backward()
         grads.append(x.grad.numpy())
     assert layer._packed is not None
@@ -338,8 +346,8 @@ def test_linear_frozen_gives_gradients_to_its_input():
 
 
 def test_linear_keeps_its_packed_weight_to_itself():
-    layer = nn.Linear(30, 20)
-    x = fastdl.Tensor(integers(12, 30))
+    layer = nn.Linear(300, 220)
+    x = fastdl.Tensor(integers(12, 300))
     with fastdl.no_grad():
         layer(x)
         expected = layer(x).numpy()
@@ -349,8 +357,16 @@ def test_linear_keeps_its_packed_weight_to_itself():
             np.testing.assert_array_equal(twin(x).numpy(), expected)
 
 
+def test_a_small_linear_does_not_pack():
+    layer = nn.Linear(30, 20)
+    with fastdl.no_grad():
+        for _ in range(3):
+            layer(fastdl.Tensor(integers(12, 30)))
+    assert layer._packed is None
+
+
 def test_linear_packs_in_many_threads():
-    layer, x = nn.Linear(64, 48), fastdl.Tensor(integers(32, 64))
+    layer, x = nn.Linear(300, 220), fastdl.Tensor(integers(32, 300))
     expected = layer(x).detach().numpy()
     wrong = []
 

@@ -40,30 +40,12 @@ class PackedWeight:
     """
 
     __array_ufunc__ = None  # array @ packed is ours to compute
-    __slots__ = ("_panels", "_specs", "_version", "op", "source")
+    __slots__ = ("__weakref__", "_panels", "_specs", "_version", "op", "source")
 
     def __init__(self, op: str, source: Any, panels: Any):
         self.op, self.source, self._panels = op, source, panels
         self._version = _version(source)
-        self._specs = {name: self._through_panels(name) for name in _NATIVE[op]}
-
-    def _through_panels(self, name: str) -> OpSpec:
-        """The op with its direct kernel reading the panels; what that declines takes the usual
-        way, with the source."""
-        native, panels = _NATIVE[self.op][name], self._panels
-
-        def direct(x: Any, source: Any, *others: Any, **options: Any) -> Any:
-            result = native(x, panels, *others, **options)
-            if result is NotImplemented and self.isa != _native.isa():
-                raise ArgumentError(
-                    f"{name}: the weight is packed for {self.isa}, {_native.isa()} is in use; pack"
-                    " again"
-                )
-            return result
-
-        spec = copy.copy(OPS[name])
-        spec.direct = direct
-        return spec
+        self._specs = {name: _through(panels, name, native) for name, native in _NATIVE[op].items()}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,6 +105,24 @@ class PackedWeight:
             f"PackedWeight(op={self.op!r}, shape={self.shape}, dtype={self.dtype},"
             f" nbytes={self.nbytes}, isa={self.isa!r})"
         )
+
+
+def _through(panels: Any, name: str, native: Any) -> OpSpec:
+    """The op with its direct kernel reading the panels; what that declines takes the usual way,
+    with the source."""
+
+    def direct(x: Any, source: Any, *others: Any, **options: Any) -> Any:
+        result = native(x, panels, *others, **options)
+        if result is NotImplemented and panels.isa != _native.isa():
+            raise ArgumentError(
+                f"{name}: the weight is packed for {panels.isa}, {_native.isa()} is in use; pack"
+                " again"
+            )
+        return result
+
+    spec = copy.copy(OPS[name])
+    spec.direct = direct
+    return spec
 
 
 def _version(source: Any) -> int:
