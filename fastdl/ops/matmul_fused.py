@@ -230,6 +230,7 @@ def _add_product_samples(batch: tuple[int, ...]) -> tuple[Sample, ...]:
     return (
         *(sample(*size) for size in [(1, 1, 1), (3, 5, 7), (31, 32, 33), (17, 530, 19),
                                      (3, 37, 130), (130, 37, 3), (0, 3, 4), (3, 0, 4)]),
+        sample(17, 530, 19, beta=2.0, alpha=-2.0),
         sample(13, 20, 37, 37),
         sample(13, 20, 37, 13, 1, beta=2.0),
         sample(13, 20, 37, 1, alpha=-1.0),
