@@ -157,7 +157,8 @@ def _checked_out(spec: OpSpec, plan: Plan, out: Any) -> tuple[np.ndarray, ...] |
             raise OverlapError(f"{spec.name}: out has elements that share one place, want none")
         for position, source in enumerate(plan.arrays):
             if isinstance(source, np.ndarray) and _overlaps(array, source):
-                if spec.elementwise and _same_view(array, source):
+                allowed = spec.elementwise or spec.onto == position
+                if allowed and _same_view(array, source):
                     continue
                 raise OverlapError(
                     f"{spec.name}: out shares memory with argument"

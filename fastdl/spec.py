@@ -276,20 +276,33 @@ def ulps(n: float) -> Bound:
     return Ulps(n)
 
 
-def accumulated(case: Judged) -> tuple[Any, ...]:
-    """γ_depth · op(|arrays|) + (terms + 1) · tiny, for ops that are sums of products or of terms.
+@dataclass(frozen=True)
+class Accumulated:
+    """The bound of `accumulated`; `scales` are the options that factors of its terms are."""
 
-    Higham, ASNA, section 3.1, for any order of summation of that depth; the last term is the
-    absolute error that each product and the result may suffer from underflow.
-    """
+    scales: tuple[str, ...] = ()
 
-    def magnitude(a: Any) -> Any:
-        return np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+    def __call__(self, case: Judged) -> tuple[Any, ...]:
+        """γ_depth · op(|arrays|) + (terms + 1) · tiny, for ops that are sums of products or terms.
 
-    with np.errstate(all="ignore"):
-        absolute = case.spec.run_reference(tuple(map(magnitude, case.arrays)), case.options)
-        factor = gamma(case.depth, case.unit)
-        return tuple(factor * np.abs(y) + (case.terms + 1) * case.tiny for y in absolute)
+        Higham, ASNA, section 3.1, for any order of summation of that depth; the last term is the
+        absolute error that each product and the result may suffer from underflow, scaled.
+        """
+
+        def magnitude(a: Any) -> Any:
+            return np.abs(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
+
+        sizes = {name: abs(case.options[name]) for name in self.scales}
+        with np.errstate(all="ignore"):
+            absolute = case.spec.run_reference(
+                tuple(map(magnitude, case.arrays)), {**case.options, **sizes}
+            )
+            factor = gamma(case.depth, case.unit)
+            least = (case.terms + 1) * case.tiny * max(1, *sizes.values(), 0)
+            return tuple(factor * np.abs(y) + least for y in absolute)
+
+
+accumulated = Accumulated()
 
 
 # Bounds of sums of products, or of terms: with integers the results are exact as long as every
@@ -421,6 +434,7 @@ class OpSpec:
         view: the result is a view of the first array; NumPy makes it on every backend.
         scalars: arrays may also be Python scalars (promoted as torch does).
         elementwise: `out` may be exactly an input.
+        onto: `out` may be exactly the input at this position.
         smooth: False for a function with jumps, whose differences are not asked of its gradient.
     """
 
@@ -443,6 +457,7 @@ class OpSpec:
     view: bool = False
     scalars: bool = False
     elementwise: bool = False
+    onto: int | None = None
     smooth: bool = True
     plain: bool = False
     direct: Callable[..., Any] | None = field(default=None, init=False)

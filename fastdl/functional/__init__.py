@@ -29,6 +29,7 @@ from .loss_distance import *
 from .loss_pointwise import *
 from .matmul import *
 from .matmul_integer import *
+from .matmul_packed import *
 from .matmul_products import *
 from .norm import *
 from .pool import *

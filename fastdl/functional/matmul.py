@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from ..autograd import is_grad_enabled
+from ..core.errors import ArgumentError
 from ..ops import matmul as ops
+from ..ops.matmul_fused import linear_activation
+from ..spec import OPS
+from ..tensor import Tensor
 from ._face import method
+from .matmul_packed import PackedWeight
 
 __all__ = ["linear", "matmul"]
 
@@ -22,7 +28,7 @@ def matmul(
     """Matrix product y[..., M, N] = Σ_k input[..., M, k] other[..., k, N].
 
     Leading dimensions broadcast. A vector counts as one row (`input`) or one column (`other`),
-    which is dropped from the result; two vectors give a 0-d array.
+    which is dropped from the result; two vectors give a 0-d array. `other` may be a PackedWeight.
 
     Args:
         input: [..., M, K] or [K].
@@ -44,6 +50,10 @@ def matmul(
     broadcast, DTypeError for different dtypes, ArgumentError for an unknown option. As
     torch.matmul, which has no `invariant` and no `algorithm`.
     """
+    if type(other) is PackedWeight:
+        if invariant is not None or algorithm is not None:
+            raise ArgumentError("matmul: a packed weight takes no invariant or algorithm")
+        return other.run("matmul", "matmul", (input,), out=out)
     if invariant is None and algorithm is None:
         return ops.matmul(input, other, out=out)
     return ops.matmul(input, other, out=out, invariant=invariant, algorithm=algorithm)
@@ -54,21 +64,51 @@ def linear(
     weight: Any,
     bias: Any = None,
     *,
+    activation: str | None = None,
+    residual: Any = None,
+    alpha: float = 1.0,
     out: Any = None,
     invariant: Literal["batch"] | None = None,
 ) -> Any:
-    """y[..., N] = Σ_k input[..., k] weight[N, k] + bias[N].
+    """y[..., N] = activation(alpha · Σ_k input[..., k] weight[N, k] + bias[N] + residual[..., N]).
 
-    A weight [K] without a bias gives y[...]. With invariant="batch" y[i, ...] has the same bits
-    whatever else is in the batch, as in `matmul`. For M = 1, 2, 4, 8 rows that took 1.8, 1.0, 0.9
-    and 0.9 times as long with a weight of 4096 x 4096, 1.9, 2.0, 2.2 and 1.4 times with one of
-    768 x 768, and no longer from M = 16 on (float32, AVX-512, one thread).
+    Args:
+        input: [..., K].
+        weight: [N, K], or a PackedWeight of it; [K] without anything else gives y[...].
+        bias: [N].
+        activation: None, "relu", "sigmoid", "tanh", "silu", "gelu" or "gelu_tanh", applied to the
+            sums while they are in cache.
+        residual: of the result's shape, added before the activation.
+        alpha: scales the product.
+        out: where to write the result.
+        invariant: with "batch" y[i, ...] has the same bits whatever else is in the batch, as in
+            `matmul`, of a plain product with a plain weight. For M = 1, 2, 4, 8 rows that took 1.8,
+            1.0, 0.9 and 0.9 times as long with a weight of 4096 x 4096, 1.9, 2.0, 2.2 and 1.4 times
+            with one of 768 x 768, and no longer from M = 16 on (float32, AVX-512, one thread).
 
     Raises ShapeError if sizes do not fit, DTypeError for different dtypes, ArgumentError for an
-    unknown `invariant`. As torch.nn.functional.linear.
+    unknown option or one that cannot be kept. As torch.nn.functional.linear, which ends with bias.
     """
-    if bias is None and getattr(weight, "ndim", 2) == 1:
-        return matmul(input, weight, out=out, invariant=invariant)
-    if invariant is None:
+    if invariant is not None:
+        if activation is not None or residual is not None or alpha != 1:
+            raise ArgumentError("linear: invariant has no activation, residual or alpha beside it")
+        if type(weight) is PackedWeight:
+            raise ArgumentError("linear: a packed weight takes no invariant")
+        if bias is None and getattr(weight, "ndim", 2) == 1:
+            return ops.matmul(input, weight, out=out, invariant=invariant)
+        return ops.linear(input, weight, bias, out=out, invariant=invariant)
+    if activation is None and residual is None and alpha == 1:
+        if type(weight) is PackedWeight:
+            return weight.run("linear", "linear", (input,), (bias,), out=out)
+        if bias is None and getattr(weight, "ndim", 2) == 1:
+            return ops.matmul(input, weight, out=out)
         return ops.linear(input, weight, bias, out=out)
-    return ops.linear(input, weight, bias, out=out, invariant=invariant)
+    others, options = (bias, residual), {"activation": activation, "alpha": alpha}
+    # Backward of these reads the sums before them: stored on the way, not computed a second time.
+    if activation in ("silu", "gelu", "gelu_tanh") and out is None and is_grad_enabled():
+        arrays = (input, weight, *others)
+        if any(isinstance(a, Tensor) and a.requires_grad for a in arrays):
+            return OPS[activation](linear(input, weight, bias, residual=residual, alpha=alpha))
+    if type(weight) is PackedWeight:
+        return weight.run("linear", "linear_activation", (input,), others, out=out, **options)
+    return linear_activation(input, weight, *others, out=out, **options)

@@ -11,6 +11,7 @@ from ..core.errors import ArgumentError, DTypeError, ShapeError
 from ..core.shapes import as_int, as_ints, normalize_dim
 from ..ops import elementwise
 from ..ops import matmul as products
+from ..ops import matmul_fused as fused
 from ..ops import reduce as reductions
 from ..ops import shape as ops
 from ..ops.shape_view import diagonal
@@ -87,9 +88,15 @@ def _plus(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
 
 
 @method(in_place=True)
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta · input + alpha · (mat1 times mat2); the input broadcasts. As torch.addmm."""
-    return _plus(input, mm(mat1, mat2), beta, alpha)
+def addmm(
+    input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None
+) -> Any:
+    """beta · input[N, M] + alpha · (mat1[N, K] times mat2[K, M]); the input broadcasts.
+
+    With beta = 0 it is not read, whatever it holds. `out` may be the input itself: a sum over many
+    products. As torch.addmm.
+    """
+    return fused.addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
 
 
 @method(in_place=True)
@@ -105,9 +112,11 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
 
 
 @method(in_place=True)
-def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta · input + alpha · (batch1 times batch2), matrix by matrix. As torch.baddbmm."""
-    return _plus(input, bmm(batch1, batch2), beta, alpha)
+def baddbmm(
+    input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None
+) -> Any:
+    """As `addmm`, of matrix by matrix of [B, N, K] and [B, K, M]. As torch.baddbmm."""
+    return fused.baddbmm(input, batch1, batch2, beta=beta, alpha=alpha, out=out)
 
 
 @method(in_place=True)

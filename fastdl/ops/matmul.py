@@ -65,25 +65,31 @@ def _matmul_shape(
     return Plan((Out(product_shape("matmul", a, b), dtype),), (a, b), options)
 
 
+def linear_out(name: str, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None) -> Out:
+    """The output of x[..., K] @ w[N, K]^T + bias[N], after checking the three."""
+    dtype = checks.same_dtype(name, checks.NUMBERS, x=x, w=w, bias=bias)
+    checks.rank(name, "w", w, "N, K")
+    if x.ndim == 0 or x.shape[-1] != w.shape[1]:
+        raise ShapeError(
+            f"{name}: argument x has shape {x.shape}, want [..., {w.shape[1]}] for w {w.shape}"
+        )
+    if bias is not None:
+        checks.shape(name, "bias", bias, w.shape[:1])
+    return Out((*x.shape[:-1], w.shape[0]), dtype)
+
+
 def _linear_shape(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, invariant: str | None = None
 ) -> Plan:
     options = _chosen("linear", invariant=invariant)
-    dtype = checks.same_dtype("linear", checks.NUMBERS, x=x, w=w, bias=bias)
-    checks.rank("linear", "w", w, "N, K")
-    if x.ndim == 0 or x.shape[-1] != w.shape[1]:
-        raise ShapeError(
-            f"linear: argument x has shape {x.shape}, want [..., {w.shape[1]}] for w {w.shape}"
-        )
-    if bias is not None:
-        checks.shape("linear", "bias", bias, w.shape[:1])
-    return Plan((Out((*x.shape[:-1], w.shape[0]), dtype),), (x, w, bias), options)
+    return Plan((linear_out("linear", x, w, bias),), (x, w, bias), options)
 
 
 # --- gradients ---------------------------------------------------------------------------------
 
 
-def _transposed(x: Any) -> Any:
+def transposed(x: Any) -> Any:
+    """The last two dimensions swapped."""
     n = len(x.shape)
     return permute(x, dims=(*range(n - 2), n - 1, n - 2))
 
@@ -100,14 +106,14 @@ def _matmul_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     da = db = None
     if saved.needs[0]:
         b = reshape(saved.b, shape=b_matrix)
-        da = sum_to_shape(matmul(g, _transposed(b), **saved.options), a_matrix)
+        da = sum_to_shape(matmul(g, transposed(b), **saved.options), a_matrix)
         da = reshape(da, shape=a_shape)
     if saved.needs[1]:
         a = reshape(saved.a, shape=a_matrix)
         if len(b_matrix) == 2:  # one product over all rows instead of a sum of products
             rows = math.prod(batch) * m
             a, g = reshape(a, shape=(rows, k)), reshape(g, shape=(rows, n))
-        db = sum_to_shape(matmul(_transposed(a), g, **saved.options), b_matrix)
+        db = sum_to_shape(matmul(transposed(a), g, **saved.options), b_matrix)
         db = reshape(db, shape=b_shape)
     return da, db
 
@@ -120,7 +126,7 @@ def _linear_vjp(saved: Any, g: Any) -> tuple[Any, ...]:
     if saved.needs[0]:
         dx = matmul(g, saved.w, **saved.options)
     if saved.needs[1]:
-        dw = matmul(_transposed(flat), reshape(saved.x, shape=(rows, k)))
+        dw = matmul(transposed(flat), reshape(saved.x, shape=(rows, k)))
     if saved.needs[2]:
         db = OPS["sum"](flat, dim=(0,), keepdim=False)
     return dx, dw, db
@@ -153,7 +159,8 @@ def _linear_terms(
     return w.shape[1] + (bias is not None)
 
 
-def _zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+def zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    """What a bad call is made of."""
     return np.zeros(shape, dtype)
 
 
@@ -215,26 +222,26 @@ matmul = op(
     bad_inputs=(
         *BAD_INPUTS,
         BadInput(
-            "invariant", lambda: ((_zeros(2, 2), _zeros(2, 2)), {"invariant": "x"}), ArgumentError
+            "invariant", lambda: ((zeros(2, 2), zeros(2, 2)), {"invariant": "x"}), ArgumentError
         ),
-        BadInput("inner sizes differ", lambda: ((_zeros(2, 3), _zeros(4, 5)), {}), ShapeError),
-        BadInput("vector too short", lambda: ((_zeros(2, 3), _zeros(2)), {}), ShapeError),
-        BadInput("0-d", lambda: ((_zeros(), _zeros(2, 2)), {}), ShapeError),
-        BadInput("batches", lambda: ((_zeros(2, 3, 3), _zeros(4, 3, 3)), {}), ShapeError),
-        BadInput("dtypes", lambda: ((_zeros(2, 2), _zeros(2, 2, dtype="f8")), {}), DTypeError),
-        BadInput("object", lambda: ((_zeros(2, 2, dtype="O"), _zeros(2, 2)), {}), DTypeError),
-        BadInput("complex", lambda: ((_zeros(2, 2, dtype="c8"),) * 2, {}), DTypeError),
-        BadInput("bool", lambda: ((_zeros(2, 2, dtype="?"),) * 2, {}), DTypeError),
-        BadInput("list", lambda: (([[1.0]], _zeros(1, 1)), {}), DTypeError),
-        BadInput("None", lambda: ((_zeros(1, 1), None), {}), DTypeError),
+        BadInput("inner sizes differ", lambda: ((zeros(2, 3), zeros(4, 5)), {}), ShapeError),
+        BadInput("vector too short", lambda: ((zeros(2, 3), zeros(2)), {}), ShapeError),
+        BadInput("0-d", lambda: ((zeros(), zeros(2, 2)), {}), ShapeError),
+        BadInput("batches", lambda: ((zeros(2, 3, 3), zeros(4, 3, 3)), {}), ShapeError),
+        BadInput("dtypes", lambda: ((zeros(2, 2), zeros(2, 2, dtype="f8")), {}), DTypeError),
+        BadInput("object", lambda: ((zeros(2, 2, dtype="O"), zeros(2, 2)), {}), DTypeError),
+        BadInput("complex", lambda: ((zeros(2, 2, dtype="c8"),) * 2, {}), DTypeError),
+        BadInput("bool", lambda: ((zeros(2, 2, dtype="?"),) * 2, {}), DTypeError),
+        BadInput("list", lambda: (([[1.0]], zeros(1, 1)), {}), DTypeError),
+        BadInput("None", lambda: ((zeros(1, 1), None), {}), DTypeError),
         BadInput(
             "out shape",
-            lambda: ((_zeros(2, 2), _zeros(2, 2)), {"out": _zeros(2, 3)}),
+            lambda: ((zeros(2, 2), zeros(2, 2)), {"out": zeros(2, 3)}),
             ShapeError,
         ),
         BadInput(
             "out dtype",
-            lambda: ((_zeros(2, 2), _zeros(2, 2)), {"out": _zeros(2, 2, dtype="f8")}),
+            lambda: ((zeros(2, 2), zeros(2, 2)), {"out": zeros(2, 2, dtype="f8")}),
             DTypeError,
         ),
     ),
@@ -271,18 +278,18 @@ linear = op(
         Sample("transformer", ((512, 768), (3072, 768), (3072,)), bench=True),
     ),
     bad_inputs=(
-        BadInput("inner", lambda: ((_zeros(2, 3), _zeros(4, 5)), {}), ShapeError),
-        BadInput("0-d", lambda: ((_zeros(), _zeros(4, 5)), {}), ShapeError),
+        BadInput("inner", lambda: ((zeros(2, 3), zeros(4, 5)), {}), ShapeError),
+        BadInput("0-d", lambda: ((zeros(), zeros(4, 5)), {}), ShapeError),
         BadInput(
-            "invariant", lambda: ((_zeros(2, 3), _zeros(4, 3)), {"invariant": True}), ArgumentError
+            "invariant", lambda: ((zeros(2, 3), zeros(4, 3)), {"invariant": True}), ArgumentError
         ),
-        BadInput("weight 3-D", lambda: ((_zeros(2, 3), _zeros(1, 4, 3)), {}), ShapeError),
-        BadInput("bias", lambda: ((_zeros(2, 3), _zeros(4, 3), _zeros(3)), {}), ShapeError),
+        BadInput("weight 3-D", lambda: ((zeros(2, 3), zeros(1, 4, 3)), {}), ShapeError),
+        BadInput("bias", lambda: ((zeros(2, 3), zeros(4, 3), zeros(3)), {}), ShapeError),
         BadInput(
             "bias dtype",
-            lambda: ((_zeros(2, 3), _zeros(4, 3), _zeros(4, dtype="f8")), {}),
+            lambda: ((zeros(2, 3), zeros(4, 3), zeros(4, dtype="f8")), {}),
             DTypeError,
         ),
-        BadInput("list", lambda: ((_zeros(2, 3), [[1.0, 2.0, 3.0]]), {}), DTypeError),
+        BadInput("list", lambda: ((zeros(2, 3), [[1.0, 2.0, 3.0]]), {}), DTypeError),
     ),
 )  # fmt: skip

@@ -12,6 +12,8 @@ struct Epilogue {
   bool accumulate = false;         // add to what c holds
   const T* row_bias = nullptr;     // m values, one for each row of c
   const T* column_bias = nullptr;  // n values, one for each column of c
+  const T* addend = nullptr;       // m rows of n values, added as c would be; of the tile alone
+  int64_t addend_row = 0;
 };
 
 // Where the tile finds its rows of A. Several `pieces` make one longer sum: piece p starts at
@@ -22,6 +24,23 @@ struct Rows {
   int64_t row_stride, k_stride;  // in elements; any
   int64_t pieces = 1;
   const int64_t* offset = nullptr;
+};
+
+// What becomes of a finished sum v = c[i, j]:
+//   activation(alpha * v + Σ over addends of scale * data[i * row_stride + j * column_stride])
+enum class Activation : uint8_t { none, relu, sigmoid, tanh, silu, gelu, gelu_tanh };
+constexpr const char* kActivations[] = {"", "relu", "sigmoid", "tanh", "silu", "gelu", "gelu_tanh"};
+
+template <class T>
+struct Finish {
+  struct Addend {
+    const T* data = nullptr;  // none
+    int64_t row_stride = 0, column_stride = 0;
+    T scale = 1;
+  };
+  T alpha = 1;
+  Addend addends[2];
+  Activation activation = Activation::none;
 };
 
 constexpr int kFewRows = 8;
@@ -61,6 +80,10 @@ struct MatmulKernels {
   // i < m <= kFewRows, j < n. The tree of a sum is no deeper than that of blocks of kc terms.
   void (*dot)(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t c_row,
               int64_t c_column, int m, int64_t n, const Epilogue<T>& epilogue);
+
+  // c[i * c_row + j * c_column], i < m, j < n, in place. No addend overlaps c.
+  void (*finish)(int64_t m, int64_t n, T* c, int64_t c_row, int64_t c_column,
+                 const Finish<T>& finish);
 };
 
 struct MatmulTable {

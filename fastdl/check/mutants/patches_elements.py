@@ -66,7 +66,7 @@ ELEMENTS = (
     Patch("lerp", "a weight beyond 1/2 from the far end", "bound", "elementwise_math.inc",
           "return select(abs(w) < number<V>(0.5), a + w * gap,"
           " b - gap * @[(one - w) => (w)]@);)"),
-    Patch("gelu", "the tanh formula", "bound", "elementwise_activation.inc",
+    Patch("gelu", "the tanh formula", "bound", "elementwise_activation.h",
           "FD_OP1(Gelu, return number<V>(0.5) * x * (number<V>(1) +"
           " @[erf(x * number<V>(kRootHalf)) => tanh(number<V>(kTanhScale) * (x"
           " + number<V>(kTanhCube) * x * x * x))]@);)"),
