@@ -308,7 +308,7 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
     # Where an instruction set adds no code to the one below, a few cases show that it runs.
     own_code = not {"bfloat16", "int8"}.isdisjoint(contestant.kernel.dtypes)
     same_code = subject.isa == "avx512_bf16" and not own_code
-    most = FORKED_RANKS if same_code and mode != "full" else sys.maxsize
+    most = FORKED_RANKS if same_code else sys.maxsize
     rank = 0
     for sample in (s for s in spec.samples if not s.bench or mode == "full"):
         for dtype in dtypes_of(spec, contestant.kernel):
