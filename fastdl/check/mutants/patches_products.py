@@ -32,7 +32,7 @@ PRODUCTS = (
     Patch("linear", "the bias is forgotten where x has few rows", "bound", "matmul_few.h",
           "if (epilogue.column_bias) sum += @[epilogue.column_bias[j] => T(0)]@;"),
     Patch("linear", "the last terms of few rows are dropped", "integers", "matmul_few.h",
-          "if (@[rest => false]@) step(k, U - 1, [rest](const T* p)"),
+          "if (@[left <= 0 => left < V::N]@) break;"),
     Patch("matmul", "later terms of few rows replace the earlier ones", "integers", "matmul_few.h",
           "for (int i = 0; i < M; ++i) sum[i] = @[first => true]@ ? V::zero() :"),
     Patch("matmul", "batches of b are as far apart as those of a", "bound", "matmul_call.cpp",
@@ -47,7 +47,7 @@ PRODUCTS = (
     Patch("addmm", "beta is forgotten", "bound", "matmul_finish.h",
           "const V scale = @[V::set(add.scale) => V::set(T(1))]@;"),
     Patch("addmm", "every block of terms is finished", "bound", "matmul.cpp",
-          "const bool ends = finish && @[kb == k_blocks - 1 => true]@;"),
+          "if (finish && @[kb == k_blocks - 1 => true]@) {"),
     # --- conv ---
     Patch("conv2d", "only the last block of terms counts", "integers", "matmul.inc",
           "const T* before = @[epilogue.accumulate => false]@ ? c : epilogue.addend;"),
