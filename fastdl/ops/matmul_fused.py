@@ -110,7 +110,7 @@ def _linear_samples() -> tuple[Sample, ...]:
         name = f"{activation} {rows}x{k}x{n}" + (" scaled" if options else "")
         return Sample(name, arrays, {"activation": activation, **options})
 
-    sizes = [(3, 5, 7), (31, 32, 33), (17, 530, 19), (3, 37, 130), (130, 37, 3), (1, 700, 9)]
+    sizes = [(3, 5, 7), (31, 32, 33), (17, 1040, 19), (3, 37, 130), (130, 37, 3), (1, 700, 9)]
     named = [a for a in reference.ACTIVATIONS if a is not None]
     return (
         *(sample(*size, a) for size, a in zip(sizes, named, strict=True)),
@@ -228,9 +228,9 @@ def _add_product_samples(batch: tuple[int, ...]) -> tuple[Sample, ...]:
         return Sample(name, (own or (*batch, n, m), (*batch, n, k), (*batch, k, m)), options)
 
     return (
-        *(sample(*size) for size in [(1, 1, 1), (3, 5, 7), (31, 32, 33), (17, 530, 19),
+        *(sample(*size) for size in [(1, 1, 1), (3, 5, 7), (31, 32, 33), (17, 1040, 19),
                                      (3, 37, 130), (130, 37, 3), (0, 3, 4), (3, 0, 4)]),
-        sample(17, 530, 19, beta=2.0, alpha=-2.0),
+        sample(17, 1040, 19, beta=2.0, alpha=-2.0),
         sample(13, 20, 37, 37),
         sample(13, 20, 37, 13, 1, beta=2.0),
         sample(13, 20, 37, 1, alpha=-1.0),
