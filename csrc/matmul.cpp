@@ -42,7 +42,7 @@ constexpr int64_t kGroupBytes = 384 << 10;  // of packed B in a chunk of the blo
 constexpr int64_t kPackColumns = 64;        // of A that are packed for all tiles at once
 constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing
 constexpr int64_t kApart = 16;              // numbers between packed rows of A
-constexpr int64_t kPackedRows = 2688;       // of A kept packed at once
+constexpr int64_t kRows = 1344;             // of C in a chunk; more are slow to be touched first
 constexpr int64_t kColumns = 32;            // of B that dot_in_order reads at once
 
 template <class T>
@@ -257,8 +257,9 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
   const bool a_rows = a.column_stride == 1;
   const int64_t apart = k_most + kApart;
 
-  // Rows of A that are kept packed at once, and columns of B where it is packed ahead.
-  const int64_t m_blocks = a_ahead ? ceil_div(m, kPackedRows) : 1;
+  // Rows of C, and of A packed, at once; columns of B where it is packed ahead. (A chunk that
+  // touched all pages of a large C first would keep an interrupt waiting.)
+  const int64_t m_blocks = ceil_div(m, kRows);
   const int64_t n_blocks = b_ahead ? ceil_div(n, kernels.nc) : 1;
   Scratch packed_b(b_ahead ? sizeof(T) * ceil_div(panels, n_blocks) * nr * k_most : 0);
   Scratch packed_a(a_ahead ? sizeof(T) * ceil_div(m, m_blocks) * apart : 0);
