@@ -402,8 +402,7 @@ py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle o
                   py::handle invariant) {
   Way way = Way::by_shape;
   if (!read_way(invariant, py::none(), way)) return declined();
-  py::object y =
-      affine(x, weight, nullptr, bias, py::none(), py::none(), py::none(), out, way);
+  py::object y = affine(x, weight, nullptr, bias, py::none(), py::none(), py::none(), out, way);
   const bool other = way == Way::by_shape && y.ptr() == Py_NotImplemented;
   return other ? linear_bf16(x, weight, bias, out) : y;
 }
