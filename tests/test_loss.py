@@ -19,14 +19,6 @@ UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
 # avx512_bf16 runs the tables of avx512.
-@pytest.fixture(params=[name for name in _native.runnable_isas() if name != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
-
-
 def classes_of(shape):
     return shape[min(1, len(shape) - 1)]
 

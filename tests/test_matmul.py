@@ -11,14 +11,6 @@ DTYPES = [np.float32, np.float64]
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(params=[i for i in _native.runnable_isas() if i != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
-
-
 @pytest.fixture
 def threads():
     before = _native.num_threads()

@@ -31,14 +31,6 @@ def layouts(x):
     return [x, np.array(x, order="F"), wide[..., ::2], x[::-1, ::-1].copy()[::-1, ::-1]]
 
 
-@pytest.fixture(params=[i for i in _native.runnable_isas() if i != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
-
-
 # --- sums finished -----------------------------------------------------------------------------
 
 

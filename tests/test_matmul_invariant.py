@@ -7,20 +7,12 @@ import pytest
 
 import fastdl
 import fastdl.functional as F
-from fastdl import _native, errors
+from fastdl import errors
 
 RNG = np.random.default_rng(5)
 M = 61
 COUNTS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 14, 15, 16, 29, 47, M]
 SHAPES = [(1, 40), (37, 130), (300, 1), (520, 7), (513, 33), (1100, 17), (1100, 600)]  # K, N
-
-
-@pytest.fixture(params=[i for i in _native.runnable_isas() if i != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
 
 
 def normal(*shape, dtype=np.float32):

@@ -7,7 +7,7 @@ import pytest
 
 import fastdl
 import fastdl.functional as F
-from fastdl import _native, errors
+from fastdl import errors
 from fastdl.check.judge import Case
 from fastdl.dispatch import make_plan
 from fastdl.spec import OPS
@@ -15,14 +15,6 @@ from fastdl.spec import OPS
 RNG = np.random.default_rng(3)
 SIZES = [0, 1, 2, 3, 4, 7, 16, 33, 66]
 OPTIONS = {"algorithm": "strassen"}
-
-
-@pytest.fixture(params=[i for i in _native.runnable_isas() if i != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
 
 
 def whole(*shape, dtype=np.float32):

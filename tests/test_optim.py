@@ -32,14 +32,6 @@ def sgd_step(p, g, buf, *, p_out=None, buf_out=None, **options):
 
 
 # avx512_bf16 runs the tables of avx512.
-@pytest.fixture(params=[name for name in _native.runnable_isas() if name != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
-
-
 def arrays(shape, dtype, seed=1):
     rng = np.random.default_rng(seed)
     return [np.asarray(rng.standard_normal(shape)).astype(dtype) for _ in range(3)]

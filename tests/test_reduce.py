@@ -16,14 +16,6 @@ SHAPES = [(), (1,), (5,), (63,), (300,), (9000,), (3, 40), (70, 17), (2000, 3), 
 
 
 # avx512_bf16 runs the tables of avx512.
-@pytest.fixture(params=[name for name in _native.runnable_isas() if name != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
-
-
 def make(rng, shape, dtype):
     if dtype in UNIT:
         return np.asarray(rng.standard_normal(shape) * 10).astype(dtype)

@@ -15,14 +15,6 @@ SHAPES = [(1,), (7,), (1000,), (5000,), (3, 10), (40, 65), (4, 5, 6), (2, 70, 3,
 
 
 # avx512_bf16 runs the tables of avx512.
-@pytest.fixture(params=[name for name in _native.runnable_isas() if name != "avx512_bf16"])
-def isa(request):
-    before = _native.isa()
-    _native.set_isa(request.param)
-    yield request.param
-    _native.set_isa(before)
-
-
 def views(x):
     yield x
     yield np.asfortranarray(x)

@@ -10,20 +10,17 @@ import numpy as np
 from .. import _native
 from ..autograd import is_grad_enabled
 from ..core.errors import ArgumentError, AutogradError, DTypeError, ShapeError
-from ..ops import matmul as _products  # noqa: F401 (declares what is looked up by name)
-from ..ops import matmul_fused as _fused  # noqa: F401
-from ..spec import OPS, OpSpec
+from ..ops.matmul import linear, matmul
+from ..ops.matmul_fused import linear_activation
+from ..spec import OpSpec
 from ..tensor import Tensor
 
 __all__ = ["PackedWeight", "pack"]
 
 # The ops that run through a weight packed for one of them, and their native functions.
 _NATIVE = {
-    "matmul": {"matmul": _native.matmul_packed},
-    "linear": {
-        "linear": _native.linear_packed,
-        "linear_activation": _native.linear_packed,
-    },
+    "matmul": ((matmul, _native.matmul_packed),),
+    "linear": ((linear, _native.linear_packed), (linear_activation, _native.linear_packed)),
 }
 
 
@@ -45,7 +42,7 @@ class PackedWeight:
     def __init__(self, op: str, source: Any, panels: Any):
         self.op, self.source, self._panels = op, source, panels
         self._version = _version(source)
-        self._specs = {name: _through(panels, name, native) for name, native in _NATIVE[op].items()}
+        self._specs = {spec.name: _through(panels, spec, native) for spec, native in _NATIVE[op]}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,7 +104,7 @@ class PackedWeight:
         )
 
 
-def _through(panels: Any, name: str, native: Any) -> OpSpec:
+def _through(panels: Any, plain: OpSpec, native: Any) -> OpSpec:
     """The op with its direct kernel reading the panels; what that declines takes the usual way,
     with the source."""
 
@@ -115,12 +112,12 @@ def _through(panels: Any, name: str, native: Any) -> OpSpec:
         result = native(x, panels, *others, **options)
         if result is NotImplemented and panels.isa != _native.isa():
             raise ArgumentError(
-                f"{name}: the weight is packed for {panels.isa}, {_native.isa()} is in use; pack"
-                " again"
+                f"{plain.name}: the weight is packed for {panels.isa}, {_native.isa()} is in use;"
+                " pack again"
             )
         return result
 
-    spec = copy.copy(OPS[name])
+    spec = copy.copy(plain)
     spec.direct = direct
     return spec
 

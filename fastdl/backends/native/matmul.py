@@ -15,24 +15,24 @@ def _depth(terms: int) -> int:
     return min(terms, 1025 + terms // 1024)
 
 
-def _depth_of_bfloat16(terms: int) -> int:
-    """One term after the other, in float32."""
-    return terms
-
-
-def _declines_options(*arrays: Any, **options: Any) -> str | None:
-    return f"takes no {next(iter(options))}" if options else None
-
-
+# Sums in order, one term after the other.
 _OF_BFLOAT16: dict[str, Any] = {
-    "declines": _declines_options,
     "dtypes": ("bfloat16",),
-    "depth": _depth_of_bfloat16,
     "accumulator": "float32",
     "out": True,
 }
-kernel("matmul", backend="native", **_OF_BFLOAT16)(_native.matmul_bf16)
-kernel("linear", backend="native", **_OF_BFLOAT16)(_native.linear_bf16)
+
+
+@kernel("matmul", backend="native", **_OF_BFLOAT16)
+def matmul_bf16(a: np.ndarray, b: np.ndarray, out: Any = None) -> Any:
+    """a[..., K] @ b[K, N] in float32, rounded once."""
+    return _native.matmul_bf16(a, b, out)
+
+
+@kernel("linear", backend="native", **_OF_BFLOAT16)
+def linear_bf16(x: np.ndarray, w: np.ndarray, bias: Any = None, out: Any = None) -> Any:
+    """x[..., K] @ w[N, K]^T + bias[N] in float32, rounded once."""
+    return _native.linear_bf16(x, w, bias, out)
 
 
 def _finished(terms: int) -> int:
