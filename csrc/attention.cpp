@@ -12,6 +12,7 @@
 #include "isa.h"
 #include "loops.h"
 #include "matmul.h"
+#include "parts.h"
 
 namespace fd {
 namespace {
@@ -19,8 +20,6 @@ namespace {
 constexpr int64_t kKeys = 128;    // of a block; whole groups of 64 random words
 constexpr int64_t kBlocks = 4;    // of queries in a chunk
 constexpr int64_t kPadding = 16;  // rows of scores 2^n apart would meet in few sets of L1
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool unit_rows(const Array& a) { return a.shape[a.ndim - 1] <= 1 || a.stride[a.ndim - 1] == 1; }
 

@@ -1,6 +1,7 @@
 // How a convolution is planned, split over threads and run; csrc/conv.cpp checks the arguments.
 #pragma once
 #include "../kernels/cpu/conv.h"
+#include "parts.h"
 
 namespace fd {
 // Runs v over its groups: in tiles of pixels x channels if `channels_last` (then xc and yk are 1,
@@ -31,7 +32,6 @@ double nanoseconds(const Conv<T>& v) {
   const double outputs = double(v.N) * double(v.P) * double(v.Q) * double(v.K) * double(v.groups);
   return flops(v) / (sizeof(T) == 4 ? 200 : 100) + outputs;
 }
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // The size of each of the fewest equal parts no larger than `most`.
 inline int64_t balanced(int64_t n, int64_t most) { return ceil_div(n, ceil_div(n, most)); }
 }  // namespace fd

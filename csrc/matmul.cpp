@@ -30,6 +30,7 @@
 #include "../kernels/cpu/matmul_chain.h"
 #include "matmul_strassen.h"
 #include "memory.h"
+#include "parts.h"
 #include "threads.h"
 
 namespace fd {
@@ -52,10 +53,6 @@ const ChainKernels<T>& chain_kernels() {
   else
     return FD_TABLE(matmul_chain).f64;
 }
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-// Where part i of n things cut into `parts` nearly equal parts begins.
-int64_t cut(int64_t n, int64_t parts, int64_t i) { return n * i / parts; }
 
 template <class T>
 Epilogue<T> at(const Epilogue<T>& e, int64_t i, int64_t j) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../kernels/cpu/matmul_bf16.h"
+#include "matmul_shapes.h"
 #include "matmul_words.h"
 
 namespace fd {
@@ -73,30 +74,30 @@ bool multiply_few_rows(const Matrix<const uint16_t>& a, const Matrix<const uint1
   // No sum is cut, so the chunks may follow the threads: every cut ends a stream.
   const auto chunks_of = [&](int64_t most) {
     const int64_t wanted = num_threads(), size = std::max<int64_t>(1, n * k);
-    return std::min({most, words::ceil_div(size, 1 << 16), std::max(wanted, size >> 24)});
+    return std::min({most, ceil_div(size, 1 << 16), std::max(wanted, size >> 24)});
   };
   if (b.row_stride == 1 && k > 1) {
-    const int64_t half = words::ceil_div(words::ceil_div(k, 2), 16) * 16;
+    const int64_t half = ceil_div(ceil_div(k, 2), 16) * 16;
     Scratch scratch(sizeof(float) * 2 * half * m);
     float* wide = scratch.as<float>();
     std::fill(wide, wide + 2 * half * m, 0.0f);
     for (int i = 0; i < m; ++i) {
       for (int64_t p = 0; p < k; ++p) wide[(2 * i + p % 2) * half + p / 2] = widened(*a.at(i, p));
     }
-    const int64_t fours = words::ceil_div(n, 4), chunks = chunks_of(fours);
+    const int64_t fours = ceil_div(n, 4), chunks = chunks_of(fours);
     parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
-      const int64_t begin = 4 * words::cut(fours, chunks, chunk);
-      const int64_t end = std::min(n, 4 * words::cut(fours, chunks, chunk + 1));
+      const int64_t begin = 4 * cut(fours, chunks, chunk);
+      const int64_t end = std::min(n, 4 * cut(fours, chunks, chunk + 1));
       kernels.dot(k, wide, 2 * half, b.at(0, begin), b.column_stride, c.at(0, begin), c.row_stride,
                   c.column_stride, m, end - begin, bias ? bias + begin : nullptr);
     });
     return true;
   }
   if ((b.column_stride != 1 && n > 1) || (c.column_stride != 1 && n > 1)) return false;
-  const int64_t stretches = words::ceil_div(n, 1024), chunks = chunks_of(stretches);
+  const int64_t stretches = ceil_div(n, 1024), chunks = chunks_of(stretches);
   parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
-    const int64_t begin = 1024 * words::cut(stretches, chunks, chunk);
-    const int64_t end = std::min(n, 1024 * words::cut(stretches, chunks, chunk + 1));
+    const int64_t begin = 1024 * cut(stretches, chunks, chunk);
+    const int64_t end = std::min(n, 1024 * cut(stretches, chunks, chunk + 1));
     kernels.sweep(k, a.data, a.row_stride, a.column_stride, b.at(0, begin), b.row_stride,
                   c.at(0, begin), c.row_stride, m, end - begin, bias ? bias + begin : nullptr);
   });
@@ -125,41 +126,25 @@ void multiply(const Matrix<const uint16_t>& a, const Matrix<const uint16_t>& b,
   words::multiply(work, c.rows, c.columns, a.columns);
 }
 
-// Arrays are checked; c has the shape that call.read(a, b) says.
-void run(words::Call& call, const Array& a, const Array& b, const Array& c, const Array* bias) {
-  call.read_output(c, true);
-  const double each = words::nanoseconds(call.m, call.n, words::ceil_div(call.k, 2));
+// Makes or checks the output and runs; a, b and bias are bfloat16.
+py::object finish(ProductShapes& shapes, const Array& a, const Array& b, const Array* bias,
+                  py::handle out) {
+  Array c;
+  const py::object result = shapes.make_output(out, DType::bf16, {&a, &b, bias}, c);
+  if (!result) return declined();
+  shapes.fold_batch_into_rows();
+  const double each = words::nanoseconds(shapes.m, shapes.n, ceil_div(shapes.k, 2));
   std::optional<py::gil_scoped_release> nogil;
-  if (each * static_cast<double>(call.batches()) >= kSerialNanoseconds) nogil.emplace();
-  std::vector<float> wide(bias ? static_cast<size_t>(call.n) : 0);
+  if (each * static_cast<double>(shapes.batches()) >= kSerialNanoseconds) nogil.emplace();
+  std::vector<float> wide(bias ? static_cast<size_t>(shapes.n) : 0);
   for (int64_t j = 0; j < static_cast<int64_t>(wide.size()); ++j) {
     wide[static_cast<size_t>(j)] = widened(bias->ptr<uint16_t>()[j * bias->stride[0]]);
   }
-  words::for_each(call, each, [&](int64_t of_a, int64_t of_b, int64_t of_c) {
-    multiply({a.ptr<uint16_t>() + of_a, call.m, call.k, call.a_row, call.a_column},
-             {b.ptr<uint16_t>() + of_b, call.k, call.n, call.b_row, call.b_column},
-             {c.ptr<uint16_t>() + of_c, call.m, call.n, call.c_row, call.c_column},
-             bias ? wide.data() : nullptr);
+  shapes.for_each(each, [&](const int64_t* offset) {
+    multiply(shapes.matrix(kA, a.ptr<const uint16_t>() + offset[kA]),
+             shapes.matrix(kB, b.ptr<const uint16_t>() + offset[kB]),
+             shapes.matrix(kC, c.ptr<uint16_t>() + offset[kC]), bias ? wide.data() : nullptr);
   });
-}
-
-// Makes or checks the output and runs; a, b and bias are bfloat16.
-py::object finish(words::Call& call, const Array& a, const Array& b, const Array* bias,
-                  py::handle out) {
-  int64_t shape[kMaxDims];
-  const int ndim = call.output_shape(shape);
-  Array c;
-  py::object result;
-  if (out.is_none()) {
-    result = empty(DType::bf16, ndim, shape, c);
-  } else {
-    if (!view_bf16(out, c) || !c.writeable || !separate_elements(c)) return declined();
-    if (c.ndim != ndim || !std::equal(shape, shape + ndim, c.shape)) return declined();
-    if (may_overlap(c, a) || may_overlap(c, b) || (bias && may_overlap(c, *bias)))
-      return declined();
-    result = py::reinterpret_borrow<py::object>(out);
-  }
-  run(call, a, b, c, bias);
   return result;
 }
 
@@ -167,21 +152,21 @@ py::object finish(words::Call& call, const Array& a, const Array& b, const Array
 
 py::object matmul_bf16(py::handle a, py::handle b, py::handle out) {
   Array x, y;
-  words::Call call;
-  if (!view_bf16(a, x) || !view_bf16(b, y) || !call.read(x, y)) return declined();
-  return finish(call, x, y, nullptr, out);
+  ProductShapes shapes;
+  if (!view_bf16(a, x) || !view_bf16(b, y) || !shapes.read(x, y)) return declined();
+  return finish(shapes, x, y, nullptr, out);
 }
 
 py::object linear_bf16(py::handle x, py::handle weight, py::handle bias, py::handle out) {
   Array a, w, extra;
-  words::Call call;
+  ProductShapes shapes;
   if (!view_bf16(x, a) || !view_bf16(weight, w) || w.ndim != 2) return declined();
   std::swap(w.shape[0], w.shape[1]);
   std::swap(w.stride[0], w.stride[1]);
-  if (!call.read(a, w)) return declined();
-  if (!bias.is_none() && (!view_bf16(bias, extra) || extra.ndim != 1 || extra.shape[0] != call.n))
+  if (!shapes.read(a, w)) return declined();
+  if (!bias.is_none() && (!view_bf16(bias, extra) || extra.ndim != 1 || extra.shape[0] != shapes.n))
     return declined();
-  return finish(call, a, w, bias.is_none() ? nullptr : &extra, out);
+  return finish(shapes, a, w, bias.is_none() ? nullptr : &extra, out);
 }
 
 void bind_matmul_bf16(py::module_& m) {

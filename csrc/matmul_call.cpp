@@ -10,43 +10,13 @@
 #include "array.h"
 #include "matmul.h"
 #include "matmul_bf16.h"
+#include "matmul_shapes.h"
 #include "memory.h"
 #include "plan.h"
 #include "threads.h"
 
 namespace fd {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-enum Operand { kA, kB, kC, kBias, kAddend, kOperands };
-
-// The dimensions before the matrix, of all operands together; strides 0 where one is broadcast.
-struct Batch {
-  int ndim = 0;
-  int64_t shape[kMaxDims];
-  int64_t stride[kMaxDims][kOperands];
-
-  // Gives dimension d a size, and strides 0.
-  void add(int d, int64_t size) {
-    shape[d] = size;
-    std::fill(stride[d], stride[d] + kOperands, 0);
-  }
-
-  int64_t size() const {
-    int64_t n = 1;
-    for (int i = 0; i < ndim; ++i) n *= shape[i];
-    return n;
-  }
-  void offsets(int64_t index, int64_t (&offset)[kOperands]) const {
-    std::fill(offset, offset + kOperands, 0);
-    for (int d = ndim - 1; d >= 0; --d) {
-      const int64_t i = index % shape[d];
-      index /= shape[d];
-      for (int x = 0; x < kOperands; ++x) offset[x] += i * stride[d][x];
-    }
-  }
-};
 
 // The panels of b[k, n], which many products may read; "linear" gives it as w[n, k].
 class Panels {
@@ -78,49 +48,18 @@ class Panels {
   }
 };
 
-// A checked call: matrices at the ends of the operands, and the dimensions before them.
-struct Call {
+// A checked call.
+struct Call : ProductShapes {
   Array a, b, c, bias, addend;
   const Panels* packed = nullptr;  // in place of b
   bool has_bias = false, has_addend = false;
-  Batch batch;
-  int64_t m, n, k;
-  int64_t row[kOperands] = {}, column[kOperands] = {};
   double alpha = 1, beta = 1;  // beta · addend
   Activation activation = Activation::none;
   bool accumulate = false;
   Way way = Way::by_shape;
 
-  // Takes the innermost batch dimensions into the rows where one stride covers both.
-  void fold_batch_into_rows() {
-    for (; batch.ndim > 0; --batch.ndim) {
-      const int d = batch.ndim - 1;
-      if (batch.shape[d] == 1) continue;
-      const int64_t* stride = batch.stride[d];
-      if (stride[kB] != 0) return;
-      for (int x : {kA, kC, kBias, kAddend})
-        if (m != 1 && stride[x] != row[x] * m) return;
-      if (m == 1)
-        for (int x : {kA, kC, kBias, kAddend}) row[x] = stride[x];
-      m *= batch.shape[d];
-    }
-  }
-
-  // Where x has dimensions before its last `matrix` ones: their strides, aligned with the result's.
-  bool broadcast(Operand operand, const Array& x, int matrix) {
-    const int own = std::max(x.ndim - matrix, 0);
-    if (own > batch.ndim) return false;
-    for (int d = 0; d < batch.ndim; ++d) {
-      const int i = d - batch.ndim + own;
-      const int64_t size = i < 0 ? 1 : x.shape[i];
-      if (size != 1 && size != batch.shape[d]) return false;
-      batch.stride[d][operand] = size == 1 ? 0 : x.stride[i];
-    }
-    return true;
-  }
-
   // An addend that broadcasts to the result [..., m, n].
-  bool read_addend(py::handle object, bool has_m) {
+  bool read_addend(py::handle object) {
     if (object.is_none()) return true;
     if (!view(object, addend) || addend.dtype != a.dtype) return false;
     const int last = addend.ndim - 1;
@@ -136,11 +75,6 @@ struct Call {
 
 template <class T>
 void run(const Call& call) {
-  const Matrix<const T> a{call.a.ptr<T>(), call.m, call.k, call.row[kA], call.column[kA]};
-  const Matrix<T> c{call.c.ptr<T>(), call.m, call.n, call.row[kC], call.column[kC]};
-  Matrix<const T> b{nullptr, call.k, call.n, call.row[kB], call.column[kB]};
-  if (!call.packed) b.data = call.b.ptr<T>();
-
   Epilogue<T> epilogue;
   epilogue.accumulate = call.accumulate;
   Finish<T> finish;
@@ -150,7 +84,7 @@ void run(const Call& call) {
   const auto add = [&](Operand x, const Array& array, double scale) {
     // What is a bias by its strides, the tile adds in its registers.
     if (!epilogue.column_bias && !finish.addends[0].data && call.alpha == 1 && scale == 1 &&
-        call.batch.ndim == 0 && call.row[x] == 0 && call.column[x] == 1) {
+        call.ndim == 0 && call.row[x] == 0 && call.column[x] == 1) {
       epilogue.column_bias = array.ptr<T>();
       return;
     }
@@ -161,13 +95,10 @@ void run(const Call& call) {
   if (call.has_bias) add(kBias, call.bias, 1);
   if (call.has_addend) add(kAddend, call.addend, call.beta);
 
-  const auto one = [&](int64_t index) {
-    int64_t offset[kOperands];
-    call.batch.offsets(index, offset);
-    Matrix<const T> x = a, y = b;
-    Matrix<T> z = c;
-    x.data += offset[kA];
-    z.data += offset[kC];
+  const double nanoseconds = multiply_nanoseconds<T>(call.m, call.n, call.k) + 20;
+  call.for_each(nanoseconds, [&](const int64_t* offset) {
+    const Matrix<const T> a = call.matrix(kA, call.a.ptr<const T>() + offset[kA]);
+    const Matrix<T> c = call.matrix(kC, call.c.ptr<T>() + offset[kC]);
     std::optional<Finish<T>> own;
     if (finishes) {
       own = finish;
@@ -175,24 +106,11 @@ void run(const Call& call) {
       if (own->addends[1].data) own->addends[1].data += offset[kAddend];
     }
     if (call.packed) {
-      multiply_panels(x, call.packed->data.as<const T>(), z, epilogue, own ? &*own : nullptr);
+      multiply_panels(a, call.packed->data.as<const T>(), c, epilogue, own ? &*own : nullptr);
       return;
     }
-    y.data += offset[kB];
-    multiply_by(call.way, x, y, z, epilogue, own ? &*own : nullptr);
-  };
-  const int64_t count = call.batch.size();
-  if (count == 1) return one(0);
-  // Large matrices take the threads one after the other, small ones share them out.
-  const double nanoseconds = multiply_nanoseconds<T>(c.rows, c.columns, a.columns) + 20;
-  if (count == 0 || nanoseconds > 1e6) {
-    for (int64_t i = 0; i < count; ++i) one(i);
-    return;
-  }
-  const int64_t each = ceil_div(5000, static_cast<int64_t>(nanoseconds));
-  const int64_t chunks = ceil_div(count, each);
-  parallel_for(chunks, nanoseconds * static_cast<double>(count), [&](int64_t chunk) {
-    for (int64_t i = count * chunk / chunks; i < count * (chunk + 1) / chunks; ++i) one(i);
+    const Matrix<const T> b = call.matrix(kB, call.b.ptr<const T>() + offset[kB]);
+    multiply_by(call.way, a, b, c, epilogue, own ? &*own : nullptr);
   });
 }
 
@@ -201,49 +119,30 @@ bool same_view(const Array& a, const Array& b) {
          std::equal(a.stride, a.stride + a.ndim, b.stride);
 }
 
-// Makes or checks the output, of the batch's shape, then m and n unless left out, and runs.
-// `onto`: the output may be the very view that the addend is.
-py::object finish(Call& call, py::handle out, bool has_m, bool has_n, bool onto = false) {
-  int64_t shape[kMaxDims];
-  int ndim = call.batch.ndim;
-  if (ndim + has_m + has_n > kMaxDims) return declined();
-  std::copy(call.batch.shape, call.batch.shape + ndim, shape);
-  if (has_m) shape[ndim++] = call.m;
-  if (has_n) shape[ndim++] = call.n;
-  py::object result, before;
-  if (out.is_none()) {
-    result = empty(call.a.dtype, ndim, shape, call.c);
-  } else {
-    if (!view(out, call.c) || call.c.dtype != call.a.dtype || !call.c.writeable) return declined();
-    if (call.c.ndim != ndim || !std::equal(shape, shape + ndim, call.c.shape)) return declined();
-    if (!separate_elements(call.c)) return declined();
-    if (may_overlap(call.c, call.a)) return declined();
-    if (!call.packed && may_overlap(call.c, call.b)) return declined();
-    if (call.has_bias && may_overlap(call.c, call.bias)) return declined();
-    if (call.has_addend && may_overlap(call.c, call.addend)) {
-      if (!onto || !same_view(call.c, call.addend)) return declined();
-      if (call.alpha == 1 && call.beta == 1 && call.activation == Activation::none) {
-        call.accumulate = true;
-        call.has_addend = false;
-      } else {  // the sums would overwrite it
-        Array copy;
-        before = empty(call.a.dtype, ndim, shape, copy);
-        copy_part(call.addend, copy, 0);
-        call.addend = copy;
-        for (int d = 0; d < call.batch.ndim; ++d) call.batch.stride[d][kAddend] = copy.stride[d];
-        if (has_m) call.row[kAddend] = copy.stride[call.batch.ndim];
-        if (has_n) call.column[kAddend] = copy.stride[call.batch.ndim + has_m];
-      }
+// Makes or checks the output and runs. `onto`: it may be the very view that the addend is.
+py::object finish(Call& call, py::handle out, bool onto = false) {
+  const py::object result = call.make_output(
+      out, call.a.dtype,
+      {&call.a, call.packed ? nullptr : &call.b, call.has_bias ? &call.bias : nullptr}, call.c);
+  if (!result) return declined();
+  py::object before;  // a copy of the addend
+  if (!out.is_none() && call.has_addend && may_overlap(call.c, call.addend)) {
+    if (!onto || !same_view(call.c, call.addend)) return declined();
+    if (call.alpha == 1 && call.beta == 1 && call.activation == Activation::none) {
+      call.accumulate = true;
+      call.has_addend = false;
+    } else {  // the sums would overwrite it
+      Array copy;
+      before = empty(call.c.dtype, call.c.ndim, call.c.shape, copy);
+      copy_part(call.addend, copy, 0);
+      call.addend = copy;
+      call.follow(kAddend, copy);
     }
-    result = py::reinterpret_borrow<py::object>(out);
   }
-  for (int d = 0; d < call.batch.ndim; ++d) call.batch.stride[d][kC] = call.c.stride[d];
-  call.row[kC] = has_m ? call.c.stride[call.batch.ndim] : 0;
-  call.column[kC] = has_n ? call.c.stride[call.batch.ndim + has_m] : 1;
   if (call.way != Way::strassen) call.fold_batch_into_rows();  // which halves each matrix
 
   const bool f32 = call.a.dtype == DType::f32;
-  const double nanoseconds = static_cast<double>(call.batch.size()) *
+  const double nanoseconds = static_cast<double>(call.batches()) *
                              (f32 ? multiply_nanoseconds<float>(call.m, call.n, call.k)
                                   : multiply_nanoseconds<double>(call.m, call.n, call.k));
   std::optional<py::gil_scoped_release> nogil;
@@ -293,45 +192,13 @@ bool read_activation(py::handle object, Activation& activation) {
   return false;
 }
 
-// a[..., m, k], or one row.
 bool read_left(py::handle object, Call& call) {
-  if (!view(object, call.a) || !is_float(call.a) || call.a.ndim == 0) return false;
-  const Array& a = call.a;
-  const bool has_m = a.ndim > 1;
-  call.m = has_m ? a.shape[a.ndim - 2] : 1;
-  call.k = a.shape[a.ndim - 1];
-  call.row[kA] = has_m ? a.stride[a.ndim - 2] : 0;
-  call.column[kA] = a.stride[a.ndim - 1];
-  call.batch.ndim = has_m ? a.ndim - 2 : 0;
-  for (int d = 0; d < call.batch.ndim; ++d) {
-    call.batch.add(d, a.shape[d]);
-    call.batch.stride[d][kA] = a.stride[d];
-  }
-  return true;
+  return view(object, call.a) && is_float(call.a) && call.read_left(call.a);
 }
 
-// numpy.matmul: a[..., m, k] @ b[..., k, n]; a vector is a row on the left, a column on the right.
 bool read_product(py::handle a, py::handle b, Call& call) {
-  if (!read_left(a, call) || !view(b, call.b)) return false;
-  const Array &x = call.a, &y = call.b;
-  if (x.dtype != y.dtype || y.ndim == 0) return false;
-  const bool has_n = y.ndim > 1;
-  const int yd = y.ndim;
-  call.n = has_n ? y.shape[yd - 1] : 1;
-  if (y.shape[has_n ? yd - 2 : 0] != call.k) return false;
-  call.row[kB] = y.stride[has_n ? yd - 2 : 0];
-  call.column[kB] = has_n ? y.stride[yd - 1] : 0;
-
-  Batch& batch = call.batch;
-  const int x_batch = batch.ndim, y_batch = has_n ? yd - 2 : 0;
-  batch.ndim = std::max(x_batch, y_batch);
-  for (int d = 0; d < batch.ndim; ++d) {
-    const int i = d - batch.ndim + x_batch, j = d - batch.ndim + y_batch;
-    const int64_t p = i < 0 ? 1 : x.shape[i], q = j < 0 ? 1 : y.shape[j];
-    if (p != q && p != 1 && q != 1) return false;
-    batch.add(d, p == 1 ? q : p);
-  }
-  return call.broadcast(kA, x, 2) && call.broadcast(kB, y, 2);
+  return view(a, call.a) && is_float(call.a) && view(b, call.b) && call.b.dtype == call.a.dtype &&
+         call.read(call.a, call.b);
 }
 
 py::object matmul(py::handle a, py::handle b, py::handle out, py::handle invariant,
@@ -340,7 +207,7 @@ py::object matmul(py::handle a, py::handle b, py::handle out, py::handle invaria
   if (!read_way(invariant, algorithm, call.way)) return declined();
   if (!read_product(a, b, call))
     return call.way == Way::by_shape ? matmul_bf16(a, b, out) : declined();
-  return finish(call, out, call.a.ndim > 1, call.b.ndim > 1);
+  return finish(call, out);
 }
 
 // torch's addmm and baddbmm: beta · input + alpha · a @ b, of matrices and of batches of them.
@@ -351,9 +218,9 @@ py::object add_product(py::handle input, py::handle a, py::handle b, py::handle 
   if (!read_number(beta, call.beta) || !read_number(alpha, call.alpha)) return declined();
   if (!read_product(a, b, call) || call.a.ndim != ndim || call.b.ndim != ndim) return declined();
   if (ndim == 3 && call.a.shape[0] != call.b.shape[0]) return declined();
-  if (input.is_none() || !call.read_addend(input, true)) return declined();
+  if (input.is_none() || !call.read_addend(input)) return declined();
   if (call.beta == 0) call.has_addend = false;  // not looked at, whatever it holds
-  return finish(call, out, true, true, true);
+  return finish(call, out, true);
 }
 
 bool read_panels(const Panels& panels, bool linear, Call& call) {
@@ -388,14 +255,13 @@ py::object affine(py::handle x, py::handle weight, const Panels* panels, py::han
     call.column[kBias] = call.bias.stride[0];
     call.has_bias = true;
   }
-  const bool has_m = call.a.ndim > 1;
-  if (!call.read_addend(residual, has_m)) return declined();
+  if (!call.read_addend(residual)) return declined();
   if (call.has_addend) {  // of the result's very shape
     const Array& r = call.addend;
     if (r.ndim != call.a.ndim || r.shape[r.ndim - 1] != call.n) return declined();
     if (!std::equal(r.shape, r.shape + r.ndim - 1, call.a.shape)) return declined();
   }
-  return finish(call, out, has_m, true);
+  return finish(call, out);
 }
 
 py::object linear(py::handle x, py::handle weight, py::handle bias, py::handle out,
@@ -423,7 +289,7 @@ py::object panels_of(const std::string& op, py::handle array) {
 py::object matmul_packed(py::handle a, const Panels& b, py::handle out) {
   Call call;
   if (!read_left(a, call) || !read_panels(b, false, call)) return declined();
-  return finish(call, out, call.a.ndim > 1, true);
+  return finish(call, out);
 }
 
 py::object linear_packed(py::handle x, const Panels& weight, py::handle bias, py::handle residual,

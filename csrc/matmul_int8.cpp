@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "matmul_shapes.h"
 #include "matmul_words.h"
 
 namespace fd {
@@ -110,44 +111,34 @@ struct Work {
   }
 };
 
-// A checked call.
+// A checked shapes.
 struct Product {
   Array a, b, c;
-  words::Call call;
+  ProductShapes shapes;
   Zero row_zero, column_zero;
   Scaling scaling;
 
   bool read(py::handle x, py::handle y, py::handle x_zero, py::handle y_zero) {
     if (!view_narrow(x, a) || !view_narrow(y, b)) return false;
-    if (a.dtype == DType::bf16 || b.dtype == DType::bf16 || !call.read(a, b)) return false;
-    return row_zero.read(x_zero, a.dtype, call.has_m ? call.m : 0) &&
-           column_zero.read(y_zero, b.dtype, call.has_n ? call.n : 0);
+    if (a.dtype == DType::bf16 || b.dtype == DType::bf16 || !shapes.read(a, b)) return false;
+    return row_zero.read(x_zero, a.dtype, shapes.has_m ? shapes.m : 0) &&
+           column_zero.read(y_zero, b.dtype, shapes.has_n ? shapes.n : 0);
   }
 
   template <class T>
   py::object finish(DType dtype, py::handle out) {
-    int64_t shape[kMaxDims];
-    const int ndim = call.output_shape(shape);
-    py::object result;
-    if (out.is_none()) {
-      result = empty(dtype, ndim, shape, c);
-    } else {
-      if (!view(out, c) || c.dtype != dtype || !c.writeable || !separate_elements(c))
-        return declined();
-      if (c.ndim != ndim || !std::equal(shape, shape + ndim, c.shape)) return declined();
-      if (may_overlap(c, a) || may_overlap(c, b)) return declined();
-      result = py::reinterpret_borrow<py::object>(out);
-    }
-    call.read_output(c, !row_zero.each());
-    const double each = words::nanoseconds(call.m, call.n, words::ceil_div(call.k, 4));
+    const py::object result = shapes.make_output(out, dtype, {&a, &b}, c);
+    if (!result) return declined();
+    if (!row_zero.each()) shapes.fold_batch_into_rows();
+    const double each = words::nanoseconds(shapes.m, shapes.n, ceil_div(shapes.k, 4));
     std::optional<py::gil_scoped_release> nogil;
-    if (each * static_cast<double>(call.batches()) >= kSerialNanoseconds) nogil.emplace();
-    const auto of_rows = row_zero.plus(a.dtype == DType::i8 ? 128 : 0, call.m);
-    const auto of_columns = column_zero.plus(b.dtype == DType::u8 ? -128 : 0, call.n);
-    words::for_each(call, each, [&](int64_t at_a, int64_t at_b, int64_t at_c) {
-      const Bytes x{a.ptr<uint8_t>() + at_a, call.m, call.k, call.a_row, call.a_column};
-      const Bytes y{b.ptr<uint8_t>() + at_b, call.k, call.n, call.b_row, call.b_column};
-      const Matrix<T> z{c.ptr<T>() + at_c, call.m, call.n, call.c_row, call.c_column};
+    if (each * static_cast<double>(shapes.batches()) >= kSerialNanoseconds) nogil.emplace();
+    const auto of_rows = row_zero.plus(a.dtype == DType::i8 ? 128 : 0, shapes.m);
+    const auto of_columns = column_zero.plus(b.dtype == DType::u8 ? -128 : 0, shapes.n);
+    shapes.for_each(each, [&](const int64_t* offset) {
+      const Bytes x = shapes.matrix(kA, a.ptr<const uint8_t>() + offset[kA]);
+      const Bytes y = shapes.matrix(kB, b.ptr<const uint8_t>() + offset[kB]);
+      const Matrix<T> z = shapes.matrix(kC, c.ptr<T>() + offset[kC]);
       if (z.rows == 0 || z.columns == 0) return;
       if (z.column_stride == 1 || z.columns == 1) return run(x, y, of_rows, of_columns, z);
       Scratch scratch(sizeof(T) * z.rows * z.columns);
@@ -206,9 +197,9 @@ py::object matmul_integer_to_float(py::handle a, py::handle b, py::handle a_scal
                                    py::handle b_zero_point, py::handle bias, py::handle out) {
   Product product;
   if (!product.read(a, b, a_zero_point, b_zero_point)) return declined();
-  const int64_t n = product.call.n;
+  const int64_t n = product.shapes.n;
   Array of_a, of_b, extra;
-  if (!read_floats(a_scale, 0, of_a) || !read_floats(b_scale, product.call.has_n ? n : 0, of_b))
+  if (!read_floats(a_scale, 0, of_a) || !read_floats(b_scale, product.shapes.has_n ? n : 0, of_b))
     return declined();
   if (!bias.is_none() && (!read_floats(bias, n, extra) || extra.ndim != 1 || extra.shape[0] != n))
     return declined();

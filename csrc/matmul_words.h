@@ -3,10 +3,10 @@
 #pragma once
 #include <algorithm>
 
-#include "array.h"
 #include "isa.h"
 #include "matmul.h"
 #include "memory.h"
+#include "parts.h"
 #include "threads.h"
 
 namespace fd {
@@ -23,10 +23,6 @@ constexpr int64_t kGroup = 8 << 20;         // products in a chunk, about
 constexpr int64_t kGroupBytes = 512 << 10;  // of packed B in it
 constexpr int64_t kChunks = 16;             // wanted, to balance the load of a few cores
 constexpr int64_t kPackPanels = 4;  // packed by one chunk, so that rows of B are read by the line
-
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-// Where part i of n things cut into `parts` nearly equal parts begins.
-inline int64_t cut(int64_t n, int64_t parts, int64_t i) { return n * i / parts; }
 
 // An estimate for one thread.
 inline double nanoseconds(int64_t m, int64_t n, int64_t words) {
@@ -131,99 +127,6 @@ void multiply(Work& work, int64_t m, int64_t n, int64_t k) {
       }
     }
   }
-}
-
-// The matrices of a call with their leading dimensions, those of b broadcast against a's.
-struct Call {
-  int64_t m, n, k;
-  int64_t a_row, a_column, b_row, b_column, c_row, c_column;
-  int ndim = 0;  // of the leading dimensions
-  int64_t shape[kMaxDims];
-  int64_t stride[3][kMaxDims];  // of a, b and c
-  bool has_m, has_n;            // are they dimensions of c?
-
-  int64_t batches() const {
-    int64_t count = 1;
-    for (int d = 0; d < ndim; ++d) count *= shape[d];
-    return count;
-  }
-  void offsets(int64_t index, int64_t (&offset)[3]) const {
-    offset[0] = offset[1] = offset[2] = 0;
-    for (int d = ndim - 1; d >= 0; --d) {
-      for (int x = 0; x < 3; ++x) offset[x] += index % shape[d] * stride[x][d];
-      index /= shape[d];
-    }
-  }
-
-  // numpy.matmul's rules; false if the shapes do not fit.
-  bool read(const Array& a, const Array& b) {
-    if (a.ndim == 0 || b.ndim == 0) return false;
-    has_m = a.ndim > 1, has_n = b.ndim > 1;
-    m = has_m ? a.shape[a.ndim - 2] : 1;
-    k = a.shape[a.ndim - 1];
-    n = has_n ? b.shape[b.ndim - 1] : 1;
-    a_row = has_m ? a.stride[a.ndim - 2] : 0;
-    a_column = a.stride[a.ndim - 1];
-    b_row = b.stride[has_n ? b.ndim - 2 : 0];
-    b_column = has_n ? b.stride[b.ndim - 1] : 0;
-    if (b.shape[has_n ? b.ndim - 2 : 0] != k) return false;
-    const int a_more = has_m ? a.ndim - 2 : 0, b_more = has_n ? b.ndim - 2 : 0;
-    ndim = std::max(a_more, b_more);
-    if (ndim + has_m + has_n > kMaxDims) return false;
-    for (int d = 0; d < ndim; ++d) {
-      const int i = d - ndim + a_more, j = d - ndim + b_more;
-      const int64_t of_a = i < 0 ? 1 : a.shape[i], of_b = j < 0 ? 1 : b.shape[j];
-      if (of_a != of_b && of_a != 1 && of_b != 1) return false;
-      shape[d] = of_a == 1 ? of_b : of_a;
-      stride[0][d] = of_a == 1 ? 0 : a.stride[i];
-      stride[1][d] = of_b == 1 ? 0 : b.stride[j];
-    }
-    return true;
-  }
-  // The dimensions of c into `dims`; how many.
-  int output_shape(int64_t (&dims)[kMaxDims]) const {
-    int count = ndim;
-    std::copy(shape, shape + ndim, dims);
-    if (has_m) dims[count++] = m;
-    if (has_n) dims[count++] = n;
-    return count;
-  }
-  // `fold`: leading dimensions may become rows.
-  void read_output(const Array& c, bool fold) {
-    std::copy(c.stride, c.stride + ndim, stride[2]);
-    c_row = has_m ? c.stride[ndim] : 0;
-    c_column = has_n ? c.stride[ndim + has_m] : 1;
-    while (fold && ndim > 0) {  // where one stride covers both
-      const int d = ndim - 1;
-      if (shape[d] != 1) {
-        if (stride[1][d] != 0) return;
-        if (m != 1 && (stride[0][d] != a_row * m || stride[2][d] != c_row * m)) return;
-        if (m == 1) a_row = stride[0][d], c_row = stride[2][d];
-        m *= shape[d];
-      }
-      --ndim;
-    }
-  }
-};
-
-// Calls one(offsets of a, b and c) for every matrix of the batch: large ones take the threads one
-// after the other, small ones share them out.
-template <class F>
-void for_each(const Call& call, double nanoseconds, F&& one) {
-  const int64_t count = call.batches();
-  const auto at = [&](int64_t index) {
-    int64_t offset[3];
-    call.offsets(index, offset);
-    one(offset[0], offset[1], offset[2]);
-  };
-  if (count <= 1 || nanoseconds > 1e6) {
-    for (int64_t i = 0; i < count; ++i) at(i);
-    return;
-  }
-  const int64_t chunks = ceil_div(count, ceil_div(5000, static_cast<int64_t>(nanoseconds)));
-  parallel_for(chunks, nanoseconds * static_cast<double>(count), [&](int64_t chunk) {
-    for (int64_t i = cut(count, chunks, chunk); i < cut(count, chunks, chunk + 1); ++i) at(i);
-  });
 }
 }  // namespace words
 }  // namespace fd

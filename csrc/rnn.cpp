@@ -16,6 +16,7 @@
 #include "array.h"
 #include "matmul.h"
 #include "memory.h"
+#include "parts.h"
 #include "threads.h"
 
 namespace fd {
@@ -152,8 +153,8 @@ void run_step(Kernel kernel, const RnnStep<T>* parts, int count, int64_t panels,
   const int64_t chunks =
       std::min(panels, std::max(wanted, static_cast<int64_t>(nanoseconds / kLongestChunk)));
   parallel_for(chunks, nanoseconds, [&](int64_t chunk) {
-    const int64_t first = panels * chunk / chunks, last = panels * (chunk + 1) / chunks;
-    for (int i = 0; i < count; ++i) kernel(parts[i], first, last);
+    for (int i = 0; i < count; ++i)
+      kernel(parts[i], cut(panels, chunks, chunk), cut(panels, chunks, chunk + 1));
   });
 }
 

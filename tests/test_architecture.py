@@ -91,6 +91,7 @@ def test_native_stems():
         "array",
         "layout",
         "loops",
+        "parts",
         "plan",
         "memory",
         "threads",
