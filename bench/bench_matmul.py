@@ -60,6 +60,7 @@ GROUPS = {
     ],
     "odd": [(sample, []) for sample in ODD],
     "transposed": TURNED,
+    "packed": [(sample, []) for sample in (*SQUARES[2:], *LAYERS, *FEW)],
 }
 
 
@@ -76,19 +77,27 @@ def main():
     present = peers.installed()
     chosen = peers.choose([name for name in args.vs.split(",") if name in present])
     chosen = {name: v for name, v in chosen.items() if not name.endswith(("-nhwc", "-packed"))}
+    packed = [f"{name}-packed" for name in chosen if f"{name}-packed" in present]
     report = Report(chosen, len(os.sched_getaffinity(0)), [])
     rows: list[dict] = []
     rooflines = {}
     for threads in map(int, args.threads.split(",")):
         roofline = rooflines[threads] = measure(threads)
         report.start(threads, roofline)
-        contestants = [Contestant(name, threads) for name in chosen]
+        contestants = [Contestant(name, threads) for name in (*chosen, *packed)]
         for dtype in args.dtypes.split(","):
             for group in args.groups.split(","):
+                if group == "packed" and (dtype != "float32" or len(packed) < 2):
+                    continue  # no peer packs others
+                names = packed if group == "packed" else chosen
+                taking_part = [c for c in contestants if c.name in names]
                 for sample, turned in GROUPS[group]:
-                    row = race(OPS["matmul"], sample, dtype, contestants, roofline,
+                    row = race(OPS["matmul"], sample, dtype, taking_part, roofline,
                                turns=args.turns, seconds=0.06, transposed=turned)  # fmt: skip
-                    rows.append(row | {"threads": threads, "group": group})
+                    results = row["results"].items()
+                    row["results"] = {name.removesuffix("-packed"): r for name, r in results}
+                    row |= {"threads": threads, "group": group}
+                    rows.append(row)
                     report.row(row)
         for contestant in contestants:
             contestant.close()
@@ -121,7 +130,7 @@ def summarise(rows):
         f" at its floor the geometric mean is {mean:.2f}"
     )
     for row in sorted(lost, key=lambda row: row["ratio"]):
-        print(f"lost: {row['sample']}, {row['dtype']}, {row['threads']} thread(s):"
+        print(f"lost: {row['group']}, {row['sample']}, {row['dtype']}, {row['threads']} thread(s):"
               f" {row['ratio']:.2f} of {row['best']}")  # fmt: skip
     return {"lost": len(lost), "open_rows": len(open_field), "geometric_mean": mean}
 
