@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ from .tasks import Request, Task
 
 MOST_KERNELS, MOST_OF_ONE = 12, 3  # failures printed
 MOST_LINES = 8  # of the live table
+WIDE = 160  # columns of a file or a pipe
 SLACK = 1 / 64  # a worst error / bound below this says that the declared depth is too generous
 
 
@@ -25,6 +27,8 @@ class Report:
 
     def __init__(self, request: Request):
         self.console = Console()
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            self.console.width = WIDE
         self.request = request
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=self.console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .tasks import Request, Task
 
 MOST_TRIES = 60
+MOST_SECONDS = 20  # none is begun after
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,12 @@ def shrunk(failure: Failure, request: Request, child: Child) -> Failure:
     before = spec.samples, spec.edges
     spec.edges = tuple
     try:
-        tries = itertools.count()
+        tries, end = itertools.count(), time.monotonic() + MOST_SECONDS
         found = True
         while found:
             found = False
             for sample in smaller(failure.sample):
-                if next(tries) >= MOST_TRIES:
+                if next(tries) >= MOST_TRIES or time.monotonic() > end:
                     return failure
                 spec.samples = (sample,)
                 again = _fails(tasks(replace(request, ops=(spec.name,)), child, {}), failure)
