@@ -1,7 +1,8 @@
 // How a matrix product is cut into tiles and chunks.
 //
 // A product takes one of four ways, by its shape and strides alone:
-//   few rows   min(m, n) <= 8: bound by reading the large operand, which is left where it is
+//   few rows   min(m, n) <= 8, or m <= 16 and B large: bound by reading the large operand, which is
+//              left where it is
 //   direct     up to 64^3: tiles straight on both operands
 //   blocked    sums in blocks of kc terms; B packed in panels, by the chunk that uses them where
 //              there are enough for all threads, ahead of all chunks otherwise
@@ -36,9 +37,10 @@
 namespace fd {
 namespace {
 
-constexpr int64_t kDirect = 64 * 64 * 64;   // products a * b, below which nothing is packed
-constexpr int64_t kFewRowsFrom = 4096;      // below, tiles beat the kernels for few rows
-constexpr int64_t kChunk = 1 << 20;         // products a * b worth a chunk of its own
+constexpr int64_t kDirect = 64 * 64 * 64;  // products a * b, below which nothing is packed
+constexpr int64_t kSweepFrom = 2 << 20;    // bytes of B that few rows more than kFewRows sweep over
+constexpr int64_t kFewRowsFrom = 4096;     // below, tiles beat the kernels for few rows
+constexpr int64_t kChunk = 1 << 20;        // products a * b worth a chunk of its own
 constexpr int64_t kGroupBytes = 384 << 10;  // of packed B in a chunk of the blocked way
 constexpr int64_t kPackColumns = 64;        // of A that are packed for all tiles at once
 constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing
@@ -157,15 +159,15 @@ void dot_in_order(const Matrix<const T>& a, const Matrix<const T>& b, const Matr
   });
 }
 
-// c of at most kFewRows rows, with sums `in_order` as the tiles' are or in any. False when B is
-// contiguous neither way, or c in the wrong one.
+// c of few rows, with sums `in_order` as the tiles' are or in any. False when B is contiguous
+// neither way, or c in the wrong one.
 template <class T>
 bool multiply_few_rows(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                        const Epilogue<T>& epilogue, const Finish<T>* finish, bool in_order) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns;
   const double nanoseconds = multiply_nanoseconds<T>(m, n, k);
-  if (b.row_stride == 1 && k > 1 && (!in_order || unit_columns(c))) {
+  if (m <= kFewRows && b.row_stride == 1 && k > 1 && (!in_order || unit_columns(c))) {
     Scratch scratch(a.column_stride == 1 ? 0 : sizeof(T) * m * k);
     Matrix<const T> rows = a;
     if (a.column_stride != 1) {
@@ -374,7 +376,8 @@ void multiply(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T
                finish ? &other : nullptr, false);
   };
   const bool few_rows = m <= n || rows_alike;
-  if ((few_rows ? m : n) <= kFewRows && products >= kFewRowsFrom) {
+  const bool sweeps = m <= kSweepRows && n * k * int64_t{sizeof(T)} >= kSweepFrom && n > m;
+  if (((few_rows ? m : n) <= kFewRows && products >= kFewRowsFrom) || sweeps) {
     const bool done = few_rows ? multiply_few_rows(a, b, c, epilogue, finish, rows_alike)
                                : turned(multiply_few_rows<T>);
     if (done) return;

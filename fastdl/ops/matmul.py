@@ -188,6 +188,7 @@ MATMUL_SAMPLES = (
     Sample("broadcast", ((4, 1, 5, 6), (3, 6, 7))),
     Sample("broadcast one", ((1, 5, 6), (3, 6, 7))),
     Sample("empty batch", ((0, 5, 6), (6, 7))),
+    Sample("few rows, large", ((13, 700), (700, 800))),
     Sample("256", ((256, 256), (256, 256)), bench=True),
     Sample("1024", ((1024, 1024), (1024, 1024)), bench=True),
     Sample("8", ((8, 8), (8, 8)), bench=True),

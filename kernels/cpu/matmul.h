@@ -43,7 +43,7 @@ struct Finish {
   Activation activation = Activation::none;
 };
 
-constexpr int kFewRows = 8;
+constexpr int kFewRows = 8, kSweepRows = 16;
 
 template <class T>
 struct MatmulKernels {
@@ -72,7 +72,7 @@ struct MatmulKernels {
   void (*pack)(int64_t k_size, int count, const T* source, int64_t w_stride, int64_t k_stride,
                T* panels, int width);
 
-  // As `tile`, for m <= kFewRows rows, any n, one piece, b in place.
+  // As `tile`, for m <= kSweepRows rows, any n, one piece, b in place.
   void (*sweep)(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
                 int m, int64_t n, const Epilogue<T>& epilogue);
 

@@ -1,6 +1,6 @@
-// Matrix products with at most kFewRows rows, included by matmul.inc: every number of B is used at
-// most eight times, so the memory of B is the limit, and the kernels only have to keep several rows
-// of it in flight and leave it where it is.
+// Matrix products with few rows, included by matmul.inc: every number of B is used a few times, so
+// the memory of B is the limit, and the kernels only have to keep several rows of it in flight and
+// leave it where it is.
 #pragma once
 #include "matmul.h"
 #include "vec.inc"
@@ -11,8 +11,10 @@ namespace {
 // A load across two lines of the cache costs the hardware's prefetch more than the load. A GEMV of
 // NumPy's arrays, which begin 16 bytes past a line, read from L3 and from memory at 65% of the
 // bandwidth with such loads, at 85% when lines were asked for ahead as well, and at 92 to 95% with
-// whole lines alone, where asking ahead only costs. So where all rows of B begin at one place in a
-// line, the first few numbers are loaded apart, and whole lines from there on.
+// whole lines alone, where asking ahead only costs. (It pays with 3 rows of A and more, whose sums
+// leave L1 room for short pieces of B's rows only: half the time at 8 x 4096 x 4096.) So where all
+// rows of B begin at one place in a line, the first few numbers are loaded apart, and whole lines
+// from there on.
 template <class T>
 FD_INLINE int64_t place_in_line(const T* b, int64_t ldb) {
   const auto address = reinterpret_cast<uintptr_t>(b);
@@ -55,6 +57,7 @@ FD_INLINE void sweep_rows(bool first, const T* a, int64_t row_stride, int64_t k_
 #pragma GCC unroll 8
     for (int g = 0; g < G; ++g) {
       const V bg = load_b(from + g * ldb);
+      if (M > 2) __builtin_prefetch(from + (g + G) * ldb);
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) sum[i] = fma(ak[i][g], bg, sum[i]);
     }
@@ -69,30 +72,52 @@ FD_INLINE void sweep_rows(bool first, const T* a, int64_t row_stride, int64_t k_
   if (rest) column(at + j, b + j, [rest](const T* p) { return V::load(p, rest); });
 }
 
-// Columns of B contiguous: several rows of B at once sweep over sums that stay in L1.
-template <class T, int M>
-void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
+// Rows of B and of A at once: with more rows of A, their numbers leave the registers.
+constexpr int kAtOnce = FD_VEC_BYTES == 64 ? 4 : 2;
+constexpr int kStrip = FD_VEC_BYTES == 64 ? 6 : 8;
+
+template <class T>
+struct Sweeps {
+  using Function = void (*)(bool, const T*, int64_t, int64_t, const T*, int64_t, int64_t, T*,
+                            int64_t, int64_t);
+  Function several[kStrip], one[kStrip];  // rows of B; [rows of A - 1]
+};
+
+template <class T, int... M>
+constexpr Sweeps<T> make_sweeps(Lanes<M...>) {
+  return {{sweep_rows < T, M + 1, M + 1 <= 2 ? 2 * kAtOnce : kAtOnce > ...},
+          {sweep_rows<T, M + 1, 1>...}};
+}
+
+template <class T>
+constexpr Sweeps<T> kSweeps = make_sweeps<T>(Iota<kStrip>());
+
+// Columns of B contiguous: several rows of B at once sweep over sums that stay in L1, for one strip
+// of rows of A after the other.
+template <class T>
+void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc, int m,
            int64_t n, const Epilogue<T>& epilogue) {
   using V = Vec<T>;
-  constexpr int registers = FD_VEC_BYTES == 64 ? 16 : 8;     // for the numbers of A
-  constexpr int G = M <= 2 ? registers / 2 : registers / 4;  // more of them are reread
-  constexpr int64_t width = (int64_t{M == 1 ? 8192 : 16384} / M / sizeof(T)) / V::N * V::N;
-  constexpr int64_t stride = width + V::N;
-  alignas(64) T sums[M * stride];
+  constexpr int64_t most = 16384 / sizeof(T);  // sums
+  alignas(64) T sums[most + kSweepRows * V::N];
+  const int strips = (m + kStrip - 1) / kStrip;
+  const int64_t at_once = m <= 2 ? 2 * kAtOnce : kAtOnce;
+  const int64_t width = (m == 1 ? most / 2 : most / m) / V::N * V::N, stride = width + V::N;
   const int64_t at = place_in_line(b, ldb);
   for (int64_t j0 = 0; j0 < n; j0 += width) {
     const int64_t columns = n - j0 < width ? n - j0 : width;
-    const T* a = rows.a;
-    const T* bk = b + j0;
-    int64_t k = 0;
-    for (; k + G <= k_size; k += G, a += G * rows.k_stride, bk += G * ldb)
-      sweep_rows<T, M, G>(k == 0, a, rows.row_stride, rows.k_stride, bk, ldb, at, sums, stride,
-                          columns);
-    for (; k < k_size; ++k, a += rows.k_stride, bk += ldb)
-      sweep_rows<T, M, 1>(k == 0, a, rows.row_stride, rows.k_stride, bk, ldb, at, sums, stride,
-                          columns);
+    for (int64_t k = 0; k < k_size;) {
+      const bool several = k + at_once <= k_size;
+      for (int s = 0; s < strips; ++s) {
+        const int i = m * s / strips, end = m * (s + 1) / strips;
+        const auto function = (several ? kSweeps<T>.several : kSweeps<T>.one)[end - i - 1];
+        function(k == 0, rows.a + i * rows.row_stride + k * rows.k_stride, rows.row_stride,
+                 rows.k_stride, b + k * ldb + j0, ldb, at, sums + i * stride, stride, columns);
+      }
+      k += several ? at_once : 1;
+    }
 
-    for (int i = 0; i < M; ++i) {
+    for (int i = 0; i < m; ++i) {
       for (int64_t j = 0; j < columns; j += V::N) {
         const int lanes = columns - j < V::N ? static_cast<int>(columns - j) : V::N;
         T* to = c + i * ldc + j0 + j;
@@ -222,29 +247,22 @@ void dot(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
 }
 
 template <class T>
-struct FewRows {
-  decltype(&sweep<T, 1>) sweep[kFewRows];  // [rows - 1]
-  decltype(&dot<T, 1>) dot[kFewRows];
+struct Dots {
+  decltype(&dot<T, 1>) function[kFewRows];  // [rows - 1]
 };
 
 template <class T, int... M>
-constexpr FewRows<T> make_few_rows(Lanes<M...>) {
-  return {{sweep<T, M + 1>...}, {dot<T, M + 1>...}};
+constexpr Dots<T> make_dots(Lanes<M...>) {
+  return {{dot<T, M + 1>...}};
 }
 
 template <class T>
-constexpr FewRows<T> kFew = make_few_rows<T>(Iota<kFewRows>());
-
-template <class T>
-void any_sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
-               int m, int64_t n, const Epilogue<T>& epilogue) {
-  kFew<T>.sweep[m - 1](k_size, rows, b, ldb, c, ldc, n, epilogue);
-}
+constexpr Dots<T> kDots = make_dots<T>(Iota<kFewRows>());
 
 template <class T>
 void any_dot(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t c_row,
              int64_t c_column, int m, int64_t n, const Epilogue<T>& epilogue) {
-  kFew<T>.dot[m - 1](k_size, a, lda, b, ldb, c, c_row, c_column, n, epilogue);
+  kDots<T>.function[m - 1](k_size, a, lda, b, ldb, c, c_row, c_column, n, epilogue);
 }
 
 }  // namespace

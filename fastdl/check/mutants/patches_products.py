@@ -35,7 +35,9 @@ PRODUCTS = (
           "if (@[left <= 0 => left < V::N]@) break;"),
     Patch("matmul", "later terms of few rows replace the earlier ones", "integers", "matmul_few.h",
           "for (int i = 0; i < M; ++i) sum[i] = @[first => true]@ ? V::zero() :"),
-    Patch("matmul", "batches of b are as far apart as those of a", "bound", "matmul_call.cpp",
+    Patch("matmul", "a second strip of few rows reads the first's", "integers", "matmul_few.h",
+          "function(k == 0, rows.a + @[i => 0]@ * rows.row_stride + k * rows.k_stride,"),
+    Patch("matmul", "batches of b are as far apart as those of a", "bound", "matmul_shapes.cpp",
           "for (int x = 0; x < kOperands; ++x)"
           " offset[x] += i * @[stride[d][x] => stride[d][x == kB ? kA : x]]@;"),
     Patch("linear", "a bias with a stride is read without it", "strides", "matmul_call.cpp",
