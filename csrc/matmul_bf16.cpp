@@ -145,6 +145,7 @@ py::object finish(ProductShapes& shapes, const Array& a, const Array& b, const A
              shapes.matrix(kB, b.ptr<const uint16_t>() + offset[kB]),
              shapes.matrix(kC, c.ptr<uint16_t>() + offset[kC]), bias ? wide.data() : nullptr);
   });
+  nogil.reset();  // to return a const object counts a reference
   return result;
 }
 

@@ -148,6 +148,7 @@ py::object finish(Call& call, py::handle out, bool onto = false) {
   std::optional<py::gil_scoped_release> nogil;
   if (nanoseconds >= kSerialNanoseconds) nogil.emplace();
   f32 ? run<float>(call) : run<double>(call);
+  nogil.reset();  // to return a const object counts a reference
   return result;
 }
 

@@ -148,6 +148,7 @@ struct Product {
         for (int64_t j = 0; j < z.columns; ++j) *z.at(i, j) = *dense.at(i, j);
       }
     });
+    nogil.reset();  // to return a const object counts a reference
     return result;
   }
 
