@@ -74,8 +74,8 @@ template <class T, int M>
 void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, int64_t ldc,
            int64_t n, const Epilogue<T>& epilogue) {
   using V = Vec<T>;
-  constexpr int registers = FD_VEC_BYTES == 64 ? 16 : 8;     // for the numbers of A
-  constexpr int G = M <= 2 ? registers / 2 : registers / 4;  // more of them are reread
+  constexpr int registers = FD_VEC_REGISTERS == 32 ? 16 : 8;  // for the numbers of A
+  constexpr int G = M <= 2 ? registers / 2 : registers / 4;   // more of them are reread
   constexpr int64_t width = (int64_t{M == 1 ? 8192 : 16384} / M / sizeof(T)) / V::N * V::N;
   constexpr int64_t stride = width + V::N;
   alignas(64) T sums[M * stride];
@@ -168,7 +168,7 @@ FD_INLINE void dot_rows(int64_t k_size, const T* a, int64_t lda, const T* b, int
 template <class T, int M>
 void dot_block(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
                int64_t c_row, int64_t c_column, int64_t n, const Epilogue<T>& epilogue) {
-  constexpr int R = FD_VEC_BYTES == 64 || M <= 2 ? 4 : 2;
+  constexpr int R = FD_VEC_REGISTERS == 32 || M <= 2 ? 4 : 2;
   const auto store = [&](int64_t j, int i, T sum) {
     T* to = c + i * c_row + j * c_column;
     if (epilogue.row_bias) sum += epilogue.row_bias[i];
