@@ -130,7 +130,7 @@ void multiply(const Matrix<const uint16_t>& a, const Matrix<const uint16_t>& b,
 py::object finish(ProductShapes& shapes, const Array& a, const Array& b, const Array* bias,
                   py::handle out) {
   Array c;
-  const py::object result = shapes.make_output(out, DType::bf16, {&a, &b, bias}, c);
+  py::object result = shapes.make_output(out, DType::bf16, {&a, &b, bias}, c);
   if (!result) return declined();
   shapes.fold_batch_into_rows();
   const double each = words::nanoseconds(shapes.m, shapes.n, ceil_div(shapes.k, 2));

@@ -121,7 +121,7 @@ bool same_view(const Array& a, const Array& b) {
 
 // Makes or checks the output and runs. `onto`: it may be the very view that the addend is.
 py::object finish(Call& call, py::handle out, bool onto = false) {
-  const py::object result = call.make_output(
+  py::object result = call.make_output(
       out, call.a.dtype,
       {&call.a, call.packed ? nullptr : &call.b, call.has_bias ? &call.bias : nullptr}, call.c);
   if (!result) return declined();

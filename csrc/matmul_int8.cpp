@@ -127,7 +127,7 @@ struct Product {
 
   template <class T>
   py::object finish(DType dtype, py::handle out) {
-    const py::object result = shapes.make_output(out, dtype, {&a, &b}, c);
+    py::object result = shapes.make_output(out, dtype, {&a, &b}, c);
     if (!result) return declined();
     if (!row_zero.each()) shapes.fold_batch_into_rows();
     const double each = words::nanoseconds(shapes.m, shapes.n, ceil_div(shapes.k, 4));

@@ -20,10 +20,6 @@
 #include "memory.h"
 #include "threads.h"
 
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-
 #ifndef FASTDL_BUILD_FLAGS
 #define FASTDL_BUILD_FLAGS "unknown"
 #endif
@@ -142,15 +138,6 @@ py::dict memory_stats_dict() {
   return d;
 }
 
-// Rounding, flush-to-zero and exception-mask bits of the calling thread; the sticky flags left out.
-unsigned mxcsr() {
-#if defined(__x86_64__)
-  return _mm_getcsr() & 0xFFC0;
-#else
-  return 0;
-#endif
-}
-
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -215,7 +202,7 @@ std::vector<unsigned> burn(int64_t chunks, int64_t nanoseconds, bool fail) {
       while (Clock::now() < end) {
       }
       std::lock_guard<std::mutex> hold(lock);
-      modes[std::this_thread::get_id()] = mxcsr();
+      modes[std::this_thread::get_id()] = float_mode();
       if (fail && i == chunks / 2) throw std::runtime_error("a chunk failed");
     });
   }
@@ -271,7 +258,7 @@ void bind_runtime(py::module_& m) {
         py::arg("channels_last") = false);
   m.def("_view", &view_tuple);
   m.def("_may_overlap", &arrays_overlap);
-  m.def("mxcsr", &mxcsr);
+  m.def("mxcsr", &float_mode);
   m.def("cpu_info", &cpu_info);
   m.def("build_info", &build_info);
   m.def("_count", &count, py::arg("chunks"));

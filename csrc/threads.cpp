@@ -53,18 +53,15 @@ void pause() {
 #endif
 }
 
-// Rounding and flush-to-zero bits of this thread. Workers take the caller's, so that the result
-// does not depend on which thread computes it.
-#if defined(__x86_64__)
-constexpr unsigned kControlBits = 0xFFC0;
-unsigned float_mode() { return _mm_getcsr() & kControlBits; }
+// Workers take the caller's mode, so that the result does not depend on which thread computes it.
 void set_float_mode(unsigned mode) {
-  if (float_mode() != mode) _mm_setcsr(mode);
-}
-#else
-unsigned float_mode() { return 0; }
-void set_float_mode(unsigned) {}
+  if (float_mode() == mode) return;
+#if defined(__x86_64__)
+  _mm_setcsr(mode);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" ::"r"(uint64_t{mode}));
 #endif
+}
 
 thread_local bool inside = false;  // in a parallel region, or a worker
 
@@ -339,6 +336,18 @@ Pool& pool() {
 }
 
 }  // namespace
+
+unsigned float_mode() {
+#if defined(__x86_64__)
+  return _mm_getcsr() & 0xFFC0;
+#elif defined(__aarch64__)
+  uint64_t fpcr;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+  return static_cast<unsigned>(fpcr);
+#else
+  return 0;
+#endif
+}
 
 int num_threads() { return pool().size(); }
 

@@ -7,6 +7,10 @@ namespace fd {
 int num_threads();
 void set_num_threads(int n);
 
+// Rounding, flush-to-zero and exception-mask bits of the calling thread (MXCSR, FPCR); the sticky
+// flags left out.
+unsigned float_mode();
+
 // Below this much estimated work a parallel region is not worth its fork-join.
 constexpr double kSerialNanoseconds = 10e3;
 

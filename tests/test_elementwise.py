@@ -154,6 +154,14 @@ def test_mixed_and_foreign_arguments_are_declined():
     assert _native.cast(x, "float16") is NotImplemented
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_out_of_range_is_cast_to_the_lowest_integer(isa, dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 1e19, -1e19, -1.5, 300.7] * 9, dtype)
+    for name, lowest in ("int32", -(2**31)), ("int64", -(2**63)):
+        assert _native.cast(x, name).tolist() == [*[lowest] * 5, -1, 300] * 9
+    assert _native.cast(x, "uint8").tolist() == [*[0] * 5, 255, 44] * 9
+
+
 def test_result_keeps_the_order_of_the_first_full_size_operand():
     x = np.ones((2, 3, 4, 5), "float32")
     last = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)

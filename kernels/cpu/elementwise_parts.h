@@ -115,7 +115,7 @@ __attribute__((optimize("schedule-insns"))) void vec_loop(void* out, const void*
 template <class F, class T, int arrays>
 __attribute__((optimize("schedule-insns"))) void wide_loop(void* out, const void* const* in,
                                                            int64_t n) {
-  registers<F, T, arrays, FD_VEC_BYTES == 64 ? 4 : 2>(out, in, n);
+  registers<F, T, arrays, FD_VEC_REGISTERS == 32 ? 4 : 2>(out, in, n);
 }
 template <class F, class T, int arrays>
 void long_loop(void* out, const void* const* in, int64_t n) {

@@ -73,8 +73,9 @@ FD_INLINE void sweep_rows(bool first, const T* a, int64_t row_stride, int64_t k_
 }
 
 // Rows of B and of A at once: with more rows of A, their numbers leave the registers.
-constexpr int kAtOnce = FD_VEC_BYTES == 64 ? 4 : 2;
-constexpr int kStrip = FD_VEC_BYTES == 64 ? 6 : 8;
+constexpr int kAtOnce = FD_VEC_REGISTERS == 32 ? 4 : 2;
+constexpr int kStrip = FD_VEC_REGISTERS == 32 ? 6 : 8;
+constexpr int rows_at_once(int m) { return m <= 2 ? 2 * kAtOnce : kAtOnce; }
 
 template <class T>
 struct Sweeps {
@@ -85,8 +86,7 @@ struct Sweeps {
 
 template <class T, int... M>
 constexpr Sweeps<T> make_sweeps(Lanes<M...>) {
-  return {{sweep_rows < T, M + 1, M + 1 <= 2 ? 2 * kAtOnce : kAtOnce > ...},
-          {sweep_rows<T, M + 1, 1>...}};
+  return {{sweep_rows<T, M + 1, rows_at_once(M + 1)>...}, {sweep_rows<T, M + 1, 1>...}};
 }
 
 template <class T>
@@ -101,7 +101,7 @@ void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, i
   constexpr int64_t most = 16384 / sizeof(T);  // sums
   alignas(64) T sums[most + kSweepRows * V::N];
   const int strips = (m + kStrip - 1) / kStrip;
-  const int64_t at_once = m <= 2 ? 2 * kAtOnce : kAtOnce;
+  const int64_t at_once = rows_at_once(m);  // a strip of 1 or 2 rows is alone
   const int64_t width = (m == 1 ? most / 2 : most / m) / V::N * V::N, stride = width + V::N;
   const int64_t at = place_in_line(b, ldb);
   for (int64_t j0 = 0; j0 < n; j0 += width) {
@@ -193,7 +193,7 @@ FD_INLINE void dot_rows(int64_t k_size, const T* a, int64_t lda, const T* b, int
 template <class T, int M>
 void dot_block(int64_t k_size, const T* a, int64_t lda, const T* b, int64_t ldb, T* c,
                int64_t c_row, int64_t c_column, int64_t n, const Epilogue<T>& epilogue) {
-  constexpr int R = FD_VEC_BYTES == 64 || M <= 2 ? 4 : 2;
+  constexpr int R = FD_VEC_REGISTERS == 32 || M <= 2 ? 4 : 2;
   const auto store = [&](int64_t j, int i, T sum) {
     T* to = c + i * c_row + j * c_column;
     if (epilogue.row_bias) sum += epilogue.row_bias[i];

@@ -64,7 +64,7 @@ __attribute__((optimize("schedule-insns"))) void activate(int64_t m, int64_t n, 
   using V = Vec<T>;
   for (; m > 0; --m, x += row) {
     int64_t i = 0;
-    if (FD_VEC_BYTES == 64) i = activate_together<F, T, 4>(i, n, x);
+    if (FD_VEC_REGISTERS == 32) i = activate_together<F, T, 4>(i, n, x);
     i = activate_together<F, T, 2>(i, n, x);
     for (; i < n; i += V::N) {
       const int lanes = n - i < V::N ? static_cast<int>(n - i) : V::N;

@@ -15,8 +15,11 @@
 namespace fd::FD_ISA {
 namespace {
 
-// The rows of a tile, as in matmul.inc but for AVX2, where unpacking takes registers.
-constexpr int kWordRows = FD_VEC_BYTES == 64 ? 14 : FD_VEC_BYTES == 32 ? 5 : 4;
+// The rows of a tile, as in matmul.inc but for AVX2 and NEON, where unpacking takes registers.
+constexpr int kWordRows = FD_VEC_BYTES == 64       ? 14
+                          : FD_VEC_REGISTERS == 32 ? 12
+                          : FD_VEC_BYTES == 32     ? 5
+                                                   : 4;
 constexpr int kWordColumns = 2 * VecI::N;
 
 using Word = uint32_t;
@@ -25,6 +28,8 @@ using Word = uint32_t;
 FD_INLINE VecI in_vector(VecI x) {
 #if defined(__x86_64__)
   asm("" : "+v"(x.v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x.v));
 #endif
   return x;
 }

@@ -1,8 +1,10 @@
 // C kernels of matmul that cheat; tests/test_cheats.py builds them and says how each is refused.
-#include <immintrin.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 static void product(const float* a, const float* b, float* c, int m, int n, int k) {
   for (int i = 0; i < m; i++)
@@ -15,7 +17,13 @@ static void product(const float* a, const float* b, float* c, int m, int n, int 
 
 // Flushes denormals to zero, and leaves the processor so.
 void flushes(const float* a, const float* b, float* c, int m, int n, int k) {
+#if defined(__x86_64__)
   _mm_setcsr(_mm_getcsr() | 0x8040);
+#elif defined(__aarch64__)
+  uint64_t fpcr;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+  __asm__ volatile("msr fpcr, %0" ::"r"(fpcr | 1 << 24));
+#endif
   product(a, b, c, m, n, k);
 }
 

@@ -12,7 +12,7 @@ from ... import _native
 from ...core.memory import empty
 from ...core.shapes import is_channels_last
 from ...spec import kernel
-from ..reference.shape_pad import tables, windows
+from ..reference.shape_pad import filled, tables, windows
 from .elementwise import ALL
 from .interpolate import resample
 
@@ -53,7 +53,7 @@ def pad(x: np.ndarray, *, padding: Any, mode: str, value: float) -> np.ndarray:
     to, of = windows(x.shape, padding)
     whole: Any = (...,)  # of a 0-d array too, an array and not its element
     _native.copy(x[of + whole], y[to + whole])
-    fill = np.asarray(value).astype(x.dtype)
+    fill = filled((), value, x.dtype)
     for axis, (n, (before, after)) in enumerate(zip(x.shape, padding, strict=True)):
         if mode == "constant":
             ahead = (slice(None),) * axis

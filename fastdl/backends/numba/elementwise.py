@@ -5,11 +5,13 @@ A copy or a selection moves bits, so its loops are those of the unsigned integer
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...core.dtypes import is_float
 from ...core.memory import empty
 from ...core.shapes import is_channels_last
 from ...spec import kernel
@@ -20,6 +22,7 @@ FLOATS = ("float32", "float64")
 NUMBERS = ("uint8", "int32", "int64", *FLOATS)
 ALL = ("bool", *NUMBERS)
 
+_X86 = platform.machine() in ("x86_64", "AMD64")
 _BITS = {1: "int8", 4: "uint32", 8: "uint64"}  # not uint8, which would run in int64's loop
 
 
@@ -98,7 +101,11 @@ def where(
 
 
 def _no_such_loop(x: np.ndarray, *, dtype: str) -> str | None:
-    return None if dtype in ALL else f"no loop to {dtype}"
+    if dtype not in ALL:
+        return f"no loop to {dtype}"
+    if not _X86 and is_float(x.dtype) and np.dtype(dtype).kind in "iu":
+        return "out of range it would be as this machine has it"
+    return None
 
 
 @kernel("cast", backend="numba", dtypes=ALL, out=True, declines=_no_such_loop)

@@ -11,7 +11,7 @@ from ...core.memory import empty
 from ...core.resampling import padded_source
 from ...core.shapes import is_channels_last
 from ...spec import kernel
-from ..reference.shape_pad import tables
+from ..reference.shape_pad import filled, tables
 from ._jit import jit, split
 from .elementwise import ALL, bits
 from .interpolate import mixed
@@ -36,7 +36,7 @@ def _take(start, stop, x, inputs, inner, source, fill, y):
 def pad(x: np.ndarray, *, padding: Any, mode: str, value: float) -> np.ndarray:
     """One axis at a time, constants too."""
     y = np.ascontiguousarray(x).reshape(x.shape)
-    fill = np.full(1, value).astype(x.dtype)
+    fill = filled((1,), value, x.dtype)
     for axis, (before, after) in enumerate(padding):
         n = x.shape[axis]
         if before == after == 0:

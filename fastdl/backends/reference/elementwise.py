@@ -124,7 +124,15 @@ def cast(x: Array, *, dtype: str) -> Array:
         import ml_dtypes
 
         return np.asarray(x).astype(ml_dtypes.bfloat16)
-    return np.asarray(x).astype(dtype)
+    x = np.asarray(x)
+    if x.dtype.kind not in "biu" and np.dtype(dtype).kind in "iu":
+        # NaN and what is out of range become the lowest integer, as on x86; NumPy leaves it to the
+        # machine. A byte goes by way of int32.
+        through = np.promote_types(dtype, np.int32)
+        lowest = float(np.iinfo(through).min)
+        wide = x.astype(np.promote_types(x.dtype, np.float32))
+        x = np.where((wide >= lowest) & (wide < -lowest), wide, lowest).astype(through)
+    return x.astype(dtype)
 
 
 def copy(x: Array, *, channels_last: bool) -> Array:

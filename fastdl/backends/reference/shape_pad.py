@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...core.resampling import Table, padded_source, padded_tables
+from .elementwise import cast
 from .interpolate import mixed
 
 Sides = tuple[tuple[int, int], ...]
@@ -14,7 +17,7 @@ def pad(x: np.ndarray, *, padding: Sides, mode: str, value: float) -> np.ndarray
     """X between constants (cut where a padding is negative), or between elements of its own."""
     if mode == "constant":
         shape = [n + before + after for n, (before, after) in zip(x.shape, padding, strict=True)]
-        y = np.full(shape, value).astype(x.dtype)
+        y = filled(shape, value, x.dtype)
         to, of = windows(x.shape, padding)
         y[to] = x[of]
         return y
@@ -22,6 +25,11 @@ def pad(x: np.ndarray, *, padding: Sides, mode: str, value: float) -> np.ndarray
         if side != (0, 0):
             x = np.take(x, padded_source(n, *side, mode), axis)
     return x
+
+
+def filled(shape: Sequence[int], value: float, dtype: np.dtype) -> np.ndarray:
+    """An array of one value, which the op `cast` brings to the dtype: −1 is 255 on any machine."""
+    return cast(np.full(shape, value), dtype=dtype.name)
 
 
 def windows(shape: tuple[int, ...], padding: Sides) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

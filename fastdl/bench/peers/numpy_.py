@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-NAMES: dict[str, dict[str, str]] = {
-    "numpy": {},
-    "numpy-skylakex": {"OPENBLAS_CORETYPE": "SkylakeX"},
-}
+from ... import _native
+
+NAMES: dict[str, dict[str, str]] = {"numpy": {}}
+if "avx512" in _native.runnable_isas():
+    NAMES["numpy-skylakex"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
 _UFUNCS: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
