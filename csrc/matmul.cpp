@@ -37,10 +37,10 @@
 namespace fd {
 namespace {
 
-constexpr int64_t kDirect = 64 * 64 * 64;  // products a * b, below which nothing is packed
-constexpr int64_t kSweepFrom = 2 << 20;    // bytes of B that few rows more than kFewRows sweep over
-constexpr int64_t kFewRowsFrom = 4096;     // below, tiles beat the kernels for few rows
-constexpr int64_t kChunk = 1 << 20;        // products a * b worth a chunk of its own
+constexpr int64_t kDirect = 64 * 64 * 64;   // products a * b, below which nothing is packed
+constexpr int64_t kSweepFrom = 2 << 20;     // bytes of B; below, tiles beat sweeps of 9 to 16 rows
+constexpr int64_t kFewRowsFrom = 4096;      // below, tiles beat the kernels for few rows
+constexpr int64_t kChunk = 1 << 20;         // products a * b worth a chunk of its own
 constexpr int64_t kGroupBytes = 384 << 10;  // of packed B in a chunk of the blocked way
 constexpr int64_t kPackColumns = 64;        // of A that are packed for all tiles at once
 constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing

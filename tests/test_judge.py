@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fastdl.check import replay
 from fastdl.check.aspects import planned
 from fastdl.check.judge import Case
 from fastdl.spec import OPS, Sample
@@ -42,3 +43,10 @@ def test_wrong_shape_dtype_and_type():
     assert "dtype float64, want float32" in case.judge(right.astype(np.float64)).why
     assert "returned list" in case.judge(right.tolist()).why
     assert "returned 2 outputs, want 1" in case.judge((right, right)).why
+
+
+def test_a_derivative_of_zero_is_not_judged_by_rounding():
+    """The target drawn with this seed is 0, and the loss constant: its differences are noise."""
+    sample = next(s for s in OPS["hinge_embedding_loss"].samples if s.name == "one")
+    assert replay("hinge_embedding_loss", sample, "float64", "differences", 4276180191,
+                  kernel="reference")  # fmt: skip

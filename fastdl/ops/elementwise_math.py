@@ -401,7 +401,10 @@ remainder = _binary(
 trunc_divide = _binary(
     "trunc_divide",
     _division_shape("trunc_divide", floats=False),
-    samples=WHOLE_ONLY,
+    samples=(
+        *WHOLE_ONLY,
+        Sample("indices", (Ints((256, 1024), 0, 1 << 20), Ints((1024,), 1, 999)), bench=True),
+    ),
     bad=(BY_ZERO, OF_BOOLS, BadInput("floats", lambda: ((f32(3), f32(3)), {}), DTypeError)),
     dtypes=("int64",),
 )

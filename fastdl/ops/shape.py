@@ -361,9 +361,16 @@ getitem_backward: OpSpec = op(
     ),
     terms=_duplicates,
     bound=accumulated,
-    samples=tuple(
-        Sample(n, (_indexed_shape(n, s, canonical_index(n, i, s)),), {"input_shape": s, "index": i})
-        for n, (s, i) in _INDICES.items()
+    samples=(
+        *(
+            Sample(
+                n, (_indexed_shape(n, s, canonical_index(n, i, s)),), {"input_shape": s, "index": i}
+            )
+            for n, (s, i) in _INDICES.items()
+        ),
+        Sample(
+            "half", ((512, 1024),), {"input_shape": (1024, 1024), "index": slice(512)}, bench=True
+        ),
     ),
     bad_inputs=(
         BadInput(
@@ -411,6 +418,7 @@ setitem = op(
         *(Sample(n, (s, 1.5), {"index": i}) for n, (s, i) in _INDICES.items()),
         Sample("row", ((5, 4), (4,)), {"index": 3}),
         Sample("leading ones", ((5, 4), (1, 1, 4)), {"index": slice(1, 3)}),
+        Sample("half", ((1024, 1024), (512, 1024)), {"index": slice(512)}, bench=True),
     ),
     bad_inputs=(
         *(_bad_index(*case, 1.0) for case in _INDEX_BAD),

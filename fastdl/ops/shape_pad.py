@@ -224,7 +224,15 @@ pad_backward = op(
     cost=_cost(_backward_shape),
     terms=_backward_terms,
     bound=accumulated,
-    samples=_edge_samples(True),
+    samples=(
+        *_edge_samples(True),
+        Sample(
+            "reflect",
+            ((8, 64, 58, 58),),
+            {"padding": _RING, "mode": "reflect", "channels_last": False},
+            bench=True,
+        ),
+    ),
     bad_inputs=(
         _bad("constant", ArgumentError, (1, 1, 3), ((0, 0), (0, 0), (1, 1)), mode="constant"),
         _bad("less than its padding", ShapeError, (1, 1, 3), ((0, 0), (0, 0), (2, 2)),

@@ -339,10 +339,16 @@ diagonal_backward: OpSpec = op(
     ),
     cost=lambda g, input_shape, **_: Cost(0, g.nbytes + math.prod(input_shape) * g.itemsize),
     bound=exact,
-    samples=tuple(
-        Sample(n, (_diagonal_of("", s, *({"offset": 0, "dim1": 0, "dim2": 1} | o).values())[0],),
-               {"input_shape": s, **o})
-        for n, s, o in _DIAGONALS
+    samples=(
+        *(
+            Sample(
+                n,
+                (_diagonal_of("", s, *({"offset": 0, "dim1": 0, "dim2": 1} | o).values())[0],),
+                {"input_shape": s, **o},
+            )
+            for n, s, o in _DIAGONALS
+        ),
+        Sample("matrix", ((1024,),), {"input_shape": (1024, 1024)}, bench=True),
     ),
     bad_inputs=(
         BadInput("shape", lambda: ((_f32(2),), {"input_shape": (3, 3)}), ShapeError),
