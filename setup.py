@@ -73,6 +73,10 @@ def is_fresh(obj: str) -> bool:
 class BuildExt(build_ext):
     """Adds the ISA flags of each unit, and skips objects that are up to date."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.build_temp = "build/objects"  # an editable install would throw them away
+
     def build_extensions(self) -> None:
         compile_one = self.compiler._compile
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-UNITS = sorted(Path(__file__).parent.parent.glob("build/temp*/build/units/*.o"))
+UNITS = sorted(Path(__file__).parent.parent.glob("build/objects/build/units/*.o"))
 
 
 @pytest.mark.skipif(not UNITS, reason="no objects: built elsewhere")

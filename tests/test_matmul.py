@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import fastdl.functional as F
 from fastdl import _native
 
 DTYPES = [np.float32, np.float64]
@@ -204,7 +205,8 @@ def at_offset(x, offset):
     [
         ((9, 50), (50, 70)), ((1, 2000), (2000, 900)), ((6, 2100), (2100, 1500)),
         ((900, 2000), (2000,)), ((200, 700), (700, 300)), ((600, 300), (300, 40)),
-        ((30, 20, 40), (30, 40, 50)), ((2, 300, 300), (2, 300, 300)),
+        ((30, 20, 40), (30, 40, 50)), ((2, 300, 300), (2, 300, 300)), ((11, 70), (70, 1024)),
+        ((20, 520), (520, 528)), ((100, 1500), (1500, 90)), ((400, 340), (340, 40)),
     ],
 )  # fmt: skip
 def test_bits_do_not_depend_on_threads_or_alignment(isa, threads, dtype, a, b):
@@ -217,6 +219,24 @@ def test_bits_do_not_depend_on_threads_or_alignment(isa, threads, dtype, a, b):
     for offset in range(0, 64, a.itemsize * 3):
         result = _native.matmul(at_offset(a, offset), at_offset(b, 64 - a.itemsize - offset % 8))
         np.testing.assert_array_equal(result, expected, f"{offset} bytes")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_right_hand_side_that_comes_from_memory(isa, threads, dtype):
+    """Of 32 MB and more: multiplied in parts of a few rows, whose sums go on from part to part."""
+    k = (33 << 20) // 4100 // np.dtype(dtype).itemsize
+    a, b = integers(20, k, dtype=dtype), integers(k, 4100, dtype=dtype)
+    expected = a @ b
+    bias, x = integers(4100, dtype=dtype), integers(20, 4100, dtype=dtype)
+    for count in (1, 3):
+        threads(count)
+        for moved in (b, at_offset(b, 16)):
+            np.testing.assert_array_equal(_native.matmul(a, moved), expected)
+    y = F.linear(a, b.T, bias, residual=x)
+    np.testing.assert_array_equal(y, expected + bias + x)
+    before = x.copy()
+    F.addmm(x, a, b, alpha=-1, out=x)
+    np.testing.assert_array_equal(x, before - expected)
 
 
 @pytest.mark.parametrize("mode", ["guard_end", "guard_start", "poison"])

@@ -14,6 +14,8 @@ struct Epilogue {
   const T* column_bias = nullptr;  // n values, one for each column of c
   const T* addend = nullptr;       // m rows of n values, added as c would be; of the tile alone
   int64_t addend_row = 0;
+  const T* begun = nullptr;  // m rows of n sums to go on from instead of zero; of the tile alone
+  int64_t begun_row = 0;
 };
 
 // Where the tile finds its rows of A. Several `pieces` make one longer sum: piece p starts at
@@ -53,7 +55,8 @@ struct MatmulKernels {
   // c[i * ldc + j] = epilogue( sum over pieces p, over k of
   //                            rows.a[offset[p] + i * row_stride + k * k_stride] *
   //                            b[(p * k_size + k) * ldb + j] ),   i < m <= mr,  j < n <= nr.
-  // Each sum runs in order of p, then k, in one chain of multiply-adds from zero.
+  // Each sum runs in order of p, then k, in one chain of multiply-adds from zero, or from where
+  // it was begun.
   // `b` is a packed panel (ldb = nr) or a matrix in place (any ldb); only its first n columns
   // count. Nothing outside the m rows of A, the n columns of B and C is touched, except that a
   // panel with `packed` set is read to its full width nr.

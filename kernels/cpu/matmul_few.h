@@ -102,7 +102,9 @@ void sweep(int64_t k_size, const Rows<T>& rows, const T* b, int64_t ldb, T* c, i
   alignas(64) T sums[most + kSweepRows * V::N];
   const int strips = (m + kStrip - 1) / kStrip;
   const int64_t at_once = rows_at_once(m);  // a strip of 1 or 2 rows is alone
-  const int64_t width = (m == 1 ? most / 2 : most / m) / V::N * V::N, stride = width + V::N;
+  // Where the next rows are asked for, they, the ones in use and the sums share L1.
+  const int64_t in_l1 = 2 * most / (m + 2 * at_once), fair = m == 1 ? most / 2 : most / m;
+  const int64_t width = (m > 2 && in_l1 < fair ? in_l1 : fair) / V::N * V::N, stride = width + V::N;
   const int64_t at = place_in_line(b, ldb);
   for (int64_t j0 = 0; j0 < n; j0 += width) {
     const int64_t columns = n - j0 < width ? n - j0 : width;
