@@ -22,7 +22,7 @@ from .aspects import Found, Subject, planned
 from .client import Way
 from .judge import Case, Verdict
 
-MOST_SECONDS = 0.5  # that a call of the next larger sample may be expected to take
+MOST_SECONDS = 0.5  # that a call of the next larger sample may be expected to take; else one turn
 TURNS, MOST_TURNS, MOST_OF_TURNS = 3, 12, 2.0  # at least, at most, and seconds of them
 MOST_FLOPS = {"float64": 1e8}  # of a sample: its reference, in longdouble, is slow
 TURNS_TO_TELL = 6  # whether answers are kept
@@ -161,7 +161,8 @@ def _timed(
     if not first.good:
         return times, subject.verdict(Case(subject.spec, plan), first)
     for turn in range(1, MOST_TURNS + 1):
-        if turn > TURNS and time.perf_counter() - begin > MOST_OF_TURNS:
+        slow = bool(times.fresh) and times.fresh[0] > MOST_SECONDS
+        if slow or (turn > TURNS and time.perf_counter() - begin > MOST_OF_TURNS):
             break
         before, plan = plan, _plan(subject, sample, dtype, begin_at + turn)
         for kind in rng.permutation(["fresh", "seen", "idle"]):
@@ -174,7 +175,7 @@ def _timed(
             if kind == "fresh":
                 times.fresh.append(answer.seconds)
                 times.own.append(answer.own_seconds)
-                if turn == judged:
+                if turn == judged or (turn == 1 and answer.seconds > MOST_SECONDS):
                     verdict = subject.verdict(Case(subject.spec, plan), answer)
     return times, verdict
 
