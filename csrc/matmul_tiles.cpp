@@ -20,14 +20,14 @@ constexpr int64_t kPackColumns = 64;        // of A that are packed for all tile
 constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing
 constexpr int64_t kApart = 16;              // numbers between packed rows of A
 constexpr int64_t kRows = 1344;             // of C in a chunk; more are slow to be touched first
-constexpr int64_t kAInL2 = 512 << 10;  // bytes of a block of A that stays there beside panels of B
-constexpr int64_t kFarBytes = 32 << 20;   // of one that is not
-constexpr int64_t kShiftBytes = 1 << 20;  // of B whose panels begin at lines
-constexpr int64_t kPartRows = 32;         // of a far B at once, kPartColumns of each
-constexpr int64_t kPartColumns = 512;
-constexpr int64_t kFewStrips = 9;  // of A, below which it matters where panels of B begin
+constexpr int64_t kAInL2 = 512 << 10;       // bytes of a block of A, beside a panel of B
+constexpr int64_t kFarBytes = 32 << 20;     // of a B that is not in L3
+constexpr int64_t kShiftBytes = 1 << 20;    // of a B whose panels begin at lines
+constexpr int64_t kPartRows = 32;           // of a far B at once
+constexpr int64_t kPartColumns = 512;       // of B in place, before its sums are finished
+constexpr int64_t kFewStrips = 9;           // of A, to which it matters where panels of B begin
 
-// The epilogue and what is left to finish, when the tile adds what it can in its registers.
+// The epilogue and what is left to finish, when tiles add what they can in their registers.
 template <class T>
 Epilogue<T> tile_epilogue(Epilogue<T> epilogue, std::optional<Finish<T>>& finish) {
   auto& x = finish->addends[1];
@@ -51,10 +51,7 @@ void prefetch_addend(const Epilogue<T>& epilogue, int64_t i, int64_t j, int64_t 
 
 template <class T>
 void multiply_direct(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                     const Epilogue<T>& given, const Finish<T>* end_of_sums) {
-  std::optional<Finish<T>> finish;
-  if (end_of_sums) finish = *end_of_sums;
-  const Epilogue<T> epilogue = finish ? tile_epilogue(given, finish) : given;
+                     const Epilogue<T>& epilogue, const Finish<T>* finish) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t tiles = ceil_div(c.rows, kernels.mr);
   for (int64_t j = 0; j < c.columns; j += kernels.nr) {
@@ -212,15 +209,12 @@ InPlace in_place(const Matrix<const T>& a, const Matrix<const T>& b) {
 // before is multiplied; the sums go on from part to part.
 template <class T>
 void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                       const Epilogue<T>& given, const Finish<T>* end_of_sums, bool in_parts) {
-  std::optional<Finish<T>> finish;
-  if (end_of_sums) finish = *end_of_sums;
-  const Epilogue<T> epilogue = finish ? tile_epilogue(given, finish) : given;
+                       const Epilogue<T>& epilogue, const Finish<T>* finish, bool in_parts) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns;
   const int64_t k_blocks = ceil_div(k, kernels.kc), part_rows = in_parts ? kPartRows : kernels.kc;
   const Panels<T> panels(b, m);
-  const int64_t wide = in_parts ? kPartColumns / kernels.nr : panels.count();  // panels of a part
+  const int64_t wide = kPartColumns / kernels.nr;  // panels of a part
   const int64_t apart = wide * kernels.nr + kApart;
   const int64_t threads = num_threads();
   const int64_t most = threads == 1 ? 1 : std::max<int64_t>(1, m * n * k / kChunk);
@@ -273,10 +267,7 @@ void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const
 // b, if they were packed before; then only its sizes count.
 template <class T>
 void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                      const Epilogue<T>& given, const Finish<T>* end_of_sums, const T* ready) {
-  std::optional<Finish<T>> finish;
-  if (end_of_sums) finish = *end_of_sums;
-  const Epilogue<T> epilogue = finish ? tile_epilogue(given, finish) : given;
+                      const Epilogue<T>& epilogue, const Finish<T>* finish, const T* ready) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = c.rows, n = c.columns, k = a.columns, mr = kernels.mr, nr = kernels.nr;
 
@@ -363,7 +354,11 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
 
 template <class T>
 void multiply_tiles(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                    const Epilogue<T>& epilogue, const Finish<T>* finish, const T* ready) {
+                    const Epilogue<T>& given, const Finish<T>* end_of_sums, const T* ready) {
+  std::optional<Finish<T>> left;
+  if (end_of_sums) left = *end_of_sums;
+  const Epilogue<T> epilogue = left ? tile_epilogue(given, left) : given;
+  const Finish<T>* const finish = left ? &*left : nullptr;
   const int64_t k = a.columns, products = c.rows * c.columns * k;
   const bool small = products <= kDirect && k <= matmul_kernels<T>().kc;
   if (k == 0 || (!ready && unit_columns(b) && small))
