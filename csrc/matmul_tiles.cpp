@@ -99,9 +99,9 @@ class Strips {
  public:
   Strips(const Matrix<const T>& a, int64_t panels, int64_t rows_most, int64_t k_most)
       : a_(a), as_rows_(a.column_stride == 1), apart_(k_most + kApart) {
-    const bool aliases = aliases_in_l1<T>(a.row_stride) && a.rows > 8;
-    const bool scattered = a.column_stride != 1 && a.row_stride != 1;
-    if ((aliases || scattered) && panels > 2) packed_.emplace(sizeof(T) * rows_most * apart_);
+    const bool bad = as_rows_ ? aliases_in_l1<T>(a.row_stride) && a.rows > 8
+                              : a.row_stride != 1 || aliases_in_l1<T>(a.column_stride);
+    if (bad && panels > 2) packed_.emplace(sizeof(T) * rows_most * apart_);
   }
 
   int64_t count() const { return count_; }
