@@ -10,8 +10,9 @@ SOURCES := $(shell find csrc kernels -type f) setup.py pyproject.toml
 demo: build $(VENV)/.demo
 	$(BIN)/fastdl demo
 
+# In two processes: most tests keep one core busy; more would fight with the tests' own threads.
 test: build $(VENV)/.demo $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: build $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff format --check .
@@ -49,7 +50,7 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.venv pyproject.toml
-	$(BIN)/python -m pip install -q 'pytest>=8' 'ml_dtypes>=0.4' 'safetensors>=0.4'
+	$(BIN)/python -m pip install -q 'pytest>=8' 'pytest-xdist>=3.6' 'ml_dtypes>=0.4' 'safetensors>=0.4'
 	touch $@
 
 $(VENV)/.lint: $(VENV)/.venv pyproject.toml
