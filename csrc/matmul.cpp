@@ -1,6 +1,7 @@
 // How a matrix product is cut into tiles and chunks.
 //
-// A product takes one of five ways, by its shape and strides alone:
+// A product takes one of five ways, by its shape and strides (and, in place or blocked, which give
+// the same bits, by the number of threads):
 //   few rows   min(m, n) <= 5, 8 where the large operand is transposed, 16 where it is far: the
 //              limit is to read it, where it is
 //   direct     up to 64^3: tiles straight on both operands

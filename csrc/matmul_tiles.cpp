@@ -66,6 +66,11 @@ void multiply_direct(const Matrix<const T>& a, const Matrix<const T>& b, const M
   if (finish) finish_part(*finish, c, 0, 0, c.rows, c.columns);
 }
 
+// Chunks that a product is worth.
+int64_t chunks_worth(int64_t products) {
+  return num_threads() == 1 ? 1 : std::max<int64_t>(1, products / kChunk);
+}
+
 // How B is cut into panels: all as wide as the tile, but the first where that puts the others at
 // the beginning of lines. (A row of a panel across three lines costs a third more traffic than one
 // of two: 5 to 30% of the time of few strips of A. With many strips it makes no difference.)
@@ -216,9 +221,8 @@ void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const
   const Panels<T> panels(b, m);
   const int64_t wide = kPartColumns / kernels.nr;  // panels of a part
   const int64_t apart = wide * kernels.nr + kApart;
-  const int64_t threads = num_threads();
-  const int64_t most = threads == 1 ? 1 : std::max<int64_t>(1, m * n * k / kChunk);
-  const int64_t chunks = std::min({panels.count(), most, 4 * threads});
+  const int64_t chunks =
+      std::min({panels.count(), chunks_worth(m * n * k), int64_t{4} * num_threads()});
   Strips<T> strips(a, panels.count(), m, ceil_div(k, k_blocks));
 
   for (int64_t kb = 0; kb < k_blocks; ++kb) {
@@ -274,7 +278,7 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
   const int64_t k_blocks = ceil_div(k, kernels.kc), k_most = ceil_div(k, k_blocks);
   const Panels<T> panels(b, m);
   const int64_t all = panels.count(), threads = num_threads();
-  const int64_t chunks_most = threads == 1 ? 1 : std::max<int64_t>(1, m * n * k / kChunk);
+  const int64_t chunks_most = chunks_worth(m * n * k);
   const int64_t row_blocks =
       std::min({ceil_div(threads, all), ceil_div(m, mr), ceil_div(chunks_most, all)});
   const bool b_ahead = !ready && row_blocks > 1, own = !ready && !b_ahead;

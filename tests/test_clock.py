@@ -7,6 +7,9 @@ import pytest
 from fastdl import check
 from fastdl.bench.roofline import Roofline
 from fastdl.check import clock
+from fastdl.check.client import Answer
+from fastdl.check.judge import Verdict
+from fastdl.spec import OPS
 
 HERE = Path(__file__).parent / "strangers"
 
@@ -64,3 +67,27 @@ def test_the_time_of_a_call_is_told():
     outcome = check.check("matmul", f"{HERE / 'honest.py'}:einsum", mode="quick", seed=4)
     (tally,) = outcome.tallies.values()
     assert "float32; the machine's peaks allow" in tally.took
+
+
+@pytest.mark.parametrize("seconds, turns", [(0.6, 1), (0.3, clock.TURNS)])
+def test_a_slow_call_is_timed_in_one_turn_and_judged_in_it(seconds, turns, monkeypatch):
+    spec, verdicts = OPS["relu"], []
+    sample = spec.samples[0]
+    monkeypatch.setattr(clock, "MOST_OF_TURNS", 0)  # as few turns as may be
+
+    class Subject:
+        seed = 4
+
+        def call(self, plan, sample, way=None):
+            idle = way is not None and way.idle
+            return Answer(seconds=0.0 if idle else seconds, cpu_seconds=0.0)
+
+        def verdict(self, case, answer):
+            verdicts.append(answer)
+            return Verdict(why="wrong")
+
+    subject = Subject()
+    subject.spec = spec
+    times, verdict = clock._timed(subject, sample, "float32")
+    assert len(times.fresh) == turns and len(verdicts) == 1
+    assert verdict.why == "wrong"

@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
-UNITS = sorted(Path(__file__).parent.parent.glob("build/objects/build/units/*.o"))
+from fastdl import _native
+
+ROOT = Path(__file__).parent.parent
+UNITS = sorted(ROOT.glob("build/objects/build/units/*.o"))
 
 
-@pytest.mark.skipif(not UNITS, reason="no objects: built elsewhere")
+def test_the_objects_are_here():
+    """Or the next test would have nothing to look at, and nobody would know."""
+    built = Path(_native.__file__).parent == ROOT / "fastdl"
+    assert UNITS or not built, f"{ROOT}/build/objects is gone: python setup.py build_ext --inplace"
+
+
 @pytest.mark.skipif(not shutil.which("nm"), reason="no nm")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
 def test_a_unit_defines_its_table_only(unit):
