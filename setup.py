@@ -29,7 +29,7 @@ if X86:
     ISA_FLAGS["avx512_bf16"] = [*ISA_FLAGS["avx512"], "-mavx512bf16", "-mavx512vnni"]
 # Families whose kernels exist for other instruction sets than the first three.
 ISAS = {"bfloat16": ["avx512_bf16"], "matmul_bf16": [*ISA_FLAGS],
-        "matmul_int8": [*ISA_FLAGS]}  # fmt: skip
+        "matmul_int8": [*ISA_FLAGS], "roofline": [*ISA_FLAGS]}  # fmt: skip
 COMMON = [
     "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
     "-fno-trapping-math", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-psabi", "-pthread",

@@ -1,6 +1,7 @@
 """Matrix products beside every peer: squares, linear layers, few rows, transposes, odd sizes.
 
-    python bench/bench_matmul.py [--threads 1,2] [--dtypes float32,float64] [--groups squares,...]
+    python bench/bench_matmul.py [--threads 1,2] [--dtypes float32,float64,bfloat16,int8]
+                                 [--groups squares,...]
                                  [--vs numpy,torch,...] [--json FILE] [--plot FILE]
 
 Plain calls race plain calls (a @ b; ORT is fed both operands); the rows of the group `packed` race
@@ -51,6 +52,9 @@ ODD = [
 ]  # fmt: skip
 TURNED = [(product(f"{n}^3, {name}", n, n, n), turned) for n in (64, 256, 1024)
           for name, turned in (("A^T B", [0]), ("A B^T", [1]), ("A^T B^T", [0, 1]))]  # fmt: skip
+# Of bfloat16 what its users multiply; of 8-bit integers the sizes that `fastdl bench` times.
+INTEGERS = [(sample, []) for sample in OPS["matmul_integer"].samples if sample.bench]
+GROUPS_OF = {"bfloat16": ("squares", "layers", "few"), "int8": ("integers",)}
 GROUPS = {
     "squares": [(sample, []) for sample in SQUARES],
     "layers": [(sample, []) for sample in LAYERS],
@@ -61,15 +65,17 @@ GROUPS = {
     "odd": [(sample, []) for sample in ODD],
     "transposed": TURNED,
     "packed": [(sample, []) for sample in (*SQUARES[2:], *LAYERS, *FEW)],
+    "integers": INTEGERS,
 }
+FLOATS = tuple(group for group in GROUPS if group != "integers")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--dtypes", default="float32,float64")
+    parser.add_argument("--dtypes", default="float32,float64,bfloat16,int8")
     parser.add_argument("--groups", default=",".join(GROUPS))
-    parser.add_argument("--vs", default="numpy,torch,jax,ort")
+    parser.add_argument("--vs", default="numpy,torch,zentorch,jax,ort")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json")
     parser.add_argument("--plot", help="a picture of one thread's rows on the roofline")
@@ -86,13 +92,15 @@ def main():
         report.start(threads, roofline)
         contestants = [Contestant(name, threads) for name in (*chosen, *packed)]
         for dtype in args.dtypes.split(","):
-            for group in args.groups.split(","):
+            op = OPS["matmul_integer" if dtype == "int8" else "matmul"]
+            groups = GROUPS_OF.get(dtype, FLOATS)
+            for group in (g for g in args.groups.split(",") if g in groups):
                 if group == "packed" and (dtype != "float32" or len(packed) < 2):
                     continue  # no peer packs others
                 names = packed if group == "packed" else chosen
                 taking_part = [c for c in contestants if c.name in names]
                 for sample, turned in GROUPS[group]:
-                    row = race(OPS["matmul"], sample, dtype, taking_part, roofline,
+                    row = race(op, sample, dtype, taking_part, roofline,
                                turns=args.turns, seconds=0.06, transposed=turned)  # fmt: skip
                     results = row["results"].items()
                     row["results"] = {name.removesuffix("-packed"): r for name, r in results}

@@ -1,4 +1,4 @@
-"""The machine's measured ceilings: flops of fused multiply-adds, bytes read by size of data."""
+"""The machine's measured ceilings: flops of multiply-adds by dtype, bytes read by size of data."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def measure(threads: int, seconds: float = 0.05, sizes: Sequence[int] = SIZES) -
 
     with num_threads(threads):
         flops = {}
-        for dtype in ("float32", "float64"):
-            done = _native.fma_burst(dtype == "float64", 100_000)
-            flops[dtype] = best(partial(_native.fma_burst, dtype == "float64", 100_000), done)
+        for dtype in ("float32", "float64", "bfloat16", "int8"):
+            done = _native.flops_burst(dtype, 100_000)
+            if done:  # of narrow dtypes only where an instruction multiplies them
+                flops[dtype] = best(partial(_native.flops_burst, dtype, 100_000), done)
         bandwidth = []
         for each in sizes:
             size = each * threads

@@ -174,6 +174,8 @@ INTEGER_SAMPLES = (
            bench=True),
     Sample("1024", (_bytes((1024, 1024), "int8"), _bytes((1024, 1024), "int8"), None, None),
            bench=True),
+    Sample("1024, uint8 by int8",
+           (_bytes((1024, 1024), "uint8"), _bytes((1024, 1024), "int8"), None, None), bench=True),
 )  # fmt: skip
 
 

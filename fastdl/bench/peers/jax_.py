@@ -27,6 +27,7 @@ def contestant(
         "matmul": jnp.matmul, "add": jnp.add, "mul": jnp.multiply, "div": jnp.divide,
         "relu": jax.nn.relu, "exp": jnp.exp, "log": jnp.log, "tanh": jnp.tanh,
         "sigmoid": jax.nn.sigmoid, "linear": lambda x, w, b=0.0: x @ w.T + b,
+        "matmul_integer": lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.int32),
         "log_softmax": lambda x: jax.nn.log_softmax(x, options.get("dim", -1)),
     }  # fmt: skip
     if op not in simple:

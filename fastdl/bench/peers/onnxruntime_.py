@@ -11,7 +11,8 @@ import numpy as np
 # "ort-packed" is a product whose right-hand side the session packs beforehand.
 NAMES: dict[str, dict[str, str]] = {"ort": {}, "ort-packed": {}}
 _NODES = {
-    "matmul": "MatMul", "conv2d": "Conv", "max_pool2d": "MaxPool", "relu": "Relu", "exp": "Exp",
+    "matmul": "MatMul", "matmul_integer": "MatMulInteger", "conv2d": "Conv",
+    "max_pool2d": "MaxPool", "relu": "Relu", "exp": "Exp",
     "tanh": "Tanh", "sigmoid": "Sigmoid", "log_softmax": "LogSoftmax",
 }  # fmt: skip
 
@@ -32,21 +33,28 @@ def contestant(
     import onnxruntime
     from onnx import helper, numpy_helper
 
-    if op not in _NODES or arrays[0].dtype != np.float32:
+    product = op in ("matmul", "matmul_integer")
+    want = ("int8", "uint8") if op == "matmul_integer" else ("float32",)
+    if op not in _NODES or arrays[0].dtype.name not in want:
         return None
     attributes = _attributes(op, options)
-    if attributes is None or (name == "ort-packed" and op != "matmul"):
+    if attributes is None or (name == "ort-packed" and not product):
         return None
     given = {f"x{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays) if a is not None}
-    fed = ["x0", "x1"] if op == "matmul" and name == "ort" else ["x0"]
+    fed = ["x0", "x1"] if product and name == "ort" else ["x0"]
+    result = onnx.TensorProto.INT32 if op == "matmul_integer" else onnx.TensorProto.FLOAT
     constants = [numpy_helper.from_array(a, key) for key, a in given.items() if key not in fed]
     node = helper.make_node(_NODES[op], list(given), ["y"], **attributes)
-    kind = onnx.TensorProto.FLOAT
     graph = helper.make_graph(
         [node],
         op,
-        [helper.make_tensor_value_info(key, kind, given[key].shape) for key in fed],
-        [helper.make_tensor_value_info("y", kind, None)],
+        [
+            helper.make_tensor_value_info(
+                key, helper.np_dtype_to_tensor_dtype(given[key].dtype), given[key].shape
+            )
+            for key in fed
+        ],
+        [helper.make_tensor_value_info("y", result, None)],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])

@@ -52,7 +52,7 @@ def contestant(
         return None
     tensors = []
     for a in arrays:
-        t = torch.from_numpy(a) if isinstance(a, np.ndarray) else a
+        t = tensor_of(a) if isinstance(a, np.ndarray) else a
         if isinstance(t, torch.Tensor) and op != "copy":  # whose job is to change the format
             t = t.contiguous()
         if name == "torch-nhwc" and isinstance(t, torch.Tensor) and t.ndim == 4:
@@ -64,6 +64,23 @@ def contestant(
             return run(*tensors)
 
     return call
+
+
+def _int_mm(a: Any, b: Any, *_: Any) -> Any:
+    import torch
+
+    if {a.dtype, b.dtype} != {torch.int8}:
+        raise NotImplementedError
+    return torch._int_mm(a, b)
+
+
+def tensor_of(a: np.ndarray) -> Any:
+    """The array as a tensor that shares its memory, of bfloat16 too."""
+    import torch
+
+    if a.dtype.name != "bfloat16":
+        return torch.from_numpy(a)
+    return torch.from_numpy(a.view(np.int16)).view(torch.bfloat16)
 
 
 def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | None:
@@ -78,7 +95,7 @@ def _function(torch: Any, op: str, o: dict[str, Any]) -> Callable[..., Any] | No
             "where",
             "relu", "exp", "log", "tanh", "sigmoid", "erf")  # fmt: skip
     if op == "matmul_integer":
-        return lambda a, b, *_: torch._int_mm(a, b)
+        return _int_mm
     if op in same:
         return getattr(torch.special if op == "erf" else torch, op)
     if op == "linear":
