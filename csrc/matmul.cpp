@@ -1,14 +1,16 @@
 // How a matrix product is cut into tiles and chunks.
 //
-// A product takes one of five ways, by its shape and strides (and, in place or blocked, which give
+// A product takes one of six ways, by its shape and strides (and, in place or blocked, which give
 // the same bits, by the number of threads):
 //   few rows   min(m, n) <= 5, 8 where the large operand is transposed, 16 where it is far: the
 //              limit is to read it, where it is
 //   direct     up to 64^3: tiles straight on both operands
-//   in place   A stays in L2, B is read once where it is; from memory, in parts asked for ahead
+//   in place   A stays in L2, B is read once where it is
+//   far        up to 64 rows, B comes from memory: in parts, copied beside the tiles before
 //   blocked    B packed in panels, by the chunk that uses them where there are enough for all
 //              threads, ahead of all chunks otherwise
-//   + in the last two, sums in blocks of kc terms; A packed where its strides are bad for the tile
+//   + in the last three, sums in blocks of kc terms; A packed where its strides are bad for the
+//   tile
 // Blocks of a sum are as long as each other, at most 1024 terms, and added in order, so the tree of
 // a sum of k terms is at most min(k, 1024 + k / 1024) deep, for both dtypes and every instruction
 // set; a bias or an addend is 1 more.

@@ -22,9 +22,11 @@ constexpr int64_t kApart = 16;              // numbers between packed rows of A
 constexpr int64_t kRows = 1344;             // of C in a chunk; more are slow to be touched first
 constexpr int64_t kAInL2 = 512 << 10;       // bytes of a block of A, beside a panel of B
 constexpr int64_t kFarBytes = 32 << 20;     // of a B that is not in L3
+constexpr int64_t kFarRows = 64;            // of A, to which it matters that it is not
 constexpr int64_t kShiftBytes = 1 << 20;    // of a B whose panels begin at lines
-constexpr int64_t kPartRows = 32;           // of a far B at once
-constexpr int64_t kPartColumns = 512;       // of B in place, before its sums are finished
+constexpr int64_t kPartRows = 64;           // of a far B at once
+constexpr int64_t kRowsAhead = 4;           // of it that are asked for
+constexpr int64_t kPartBytes = 2 << 10;     // of a row of B, before its sums are finished
 constexpr int64_t kFewStrips = 9;           // of A, to which it matters where panels of B begin
 
 // The epilogue and what is left to finish, when tiles add what they can in their registers.
@@ -162,107 +164,174 @@ class Strips {
   int64_t m0_ = 0, m1_ = 0, k0_ = 0, k_size_ = 0, count_ = 0;
 };
 
-// The lines of a part of a matrix, asked for a few at a time, row by row.
-class Ahead {
+// A part of a far B: it is copied to where its rows share no sets of L2, and come in one by one
+// while the part before is multiplied.
+template <class T>
+class Part {
  public:
-  template <class T>
-  Ahead(const Matrix<const T>& b, int64_t k0, int64_t k1, int64_t j0, int64_t j1, int64_t times)
-      : row_(reinterpret_cast<const char*>(b.at(k0, j0))),
-        stride_(b.row_stride * int64_t{sizeof(T)}),
-        bytes_((j1 - j0) * int64_t{sizeof(T)} + 63),
-        left_(std::max<int64_t>(0, k1 - k0) * (bytes_ / 64)),
-        each_(ceil_div(left_, times)) {}
+  Part() = default;
+  Part(const Matrix<const T>& b, int64_t k0, int64_t k1, int64_t j0, int64_t j1, T* to,
+       int64_t to_row)
+      : rows_(k1 - k0),
+        next_{b.at(k0, j0), b.row_stride, j1 - j0, 0, kRowsAhead * b.row_stride, to, to_row},
+        b_(to) {}
 
-  void ask() {
-    for (int64_t n = std::min(each_, left_); n > 0; --n) {
-      __builtin_prefetch(row_ + at_);
-      at_ += 64;
-      if (at_ + 63 >= bytes_) at_ = 0, row_ += stride_;
+  const T* b() const { return b_; }
+
+  // What a tile of `terms` terms is to copy.
+  Beside<T> take(int64_t terms) {
+    const int64_t vector = matmul_kernels<T>().nr / 2, size = terms * vector;
+    if (next_.width % vector != 0 || size > (rows_ - row_) * next_.width - next_.at) return {};
+    const Beside<T> taken = next_;
+    next_.at += size;
+    skip(next_.at / next_.width);
+    return taken;
+  }
+  // Copies what no tile took.
+  void finish() {
+    for (; row_ < rows_; skip(1)) {
+      const T* const from = next_.from + next_.at;
+      for (int64_t i = 0; i < next_.width - next_.at; i += 64 / sizeof(T))
+        __builtin_prefetch(from + i + next_.ahead);
+      std::memcpy(next_.to + next_.at, from, sizeof(T) * (next_.width - next_.at));
+      next_.at = next_.width;
     }
-    left_ -= std::min(each_, left_);
   }
 
  private:
-  const char* row_;
-  const int64_t stride_, bytes_;
-  int64_t left_;
-  const int64_t each_;
-  int64_t at_ = 0;
+  void skip(int64_t rows) {
+    row_ += rows;
+    next_.at -= rows * next_.width;
+    next_.from += rows * next_.from_row;
+    next_.to += rows * next_.to_row;
+  }
+
+  int64_t rows_ = 0, row_ = 0;
+  Beside<T> next_;
+  const T* b_ = nullptr;
 };
 
-enum class InPlace { no, whole, in_parts };
+enum class WhereB { packed, in_place, far };
 
-// Whether B is better left where it is, while A stays in L2: where it is near and its panels, each
-// read once for each strip of A, fit L2's sets (1 MB of 16 ways) or meet few strips; or where it is
-// far and meets very few.
+// Where B is best read from, by all or few strips of A: where it is, while A stays in L2, B is near
+// and its panels, each read once for each strip of A, fit L2's sets (1 MB of 16 ways) or meet few
+// strips; from memory, beside the tiles, where they are few.
 template <class T>
-InPlace in_place(const Matrix<const T>& a, const Matrix<const T>& b) {
+WhereB where_b(const Matrix<const T>& a, const Matrix<const T>& b) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
   const int64_t m = a.rows, k = a.columns, bytes = k * b.columns * int64_t{sizeof(T)};
   const int64_t k_most = ceil_div(k, ceil_div(k, kernels.kc)),
                 row = b.row_stride * int64_t{sizeof(T)};
   const bool rows_for_threads = m > kernels.mr && ceil_div(b.columns, kernels.nr) < num_threads();
   if (!unit_columns(b) || rows_for_threads || m * k_most * int64_t{sizeof(T)} > kAInL2)
-    return InPlace::no;
-  if (bytes >= kFarBytes) return m <= 32 ? InPlace::in_parts : InPlace::no;
+    return WhereB::packed;
+  if (bytes >= kFarBytes) return m <= kFarRows ? WhereB::far : WhereB::packed;
   const bool fits = row % 64 != 0 || k_most * std::gcd(row / 64, int64_t{1024}) <= 12 * 1024;
-  return bytes <= kNearBytes && (fits || m <= 64) ? InPlace::whole : InPlace::no;
+  return bytes <= kNearBytes && (fits || m <= 64) ? WhereB::in_place : WhereB::packed;
 }
 
-// Panels of B, where they are, meet all strips of A one after the other. A far B comes in parts of
-// few rows, long enough to stream and few enough to share L2's sets, each asked for while the one
-// before is multiplied; the sums go on from part to part.
+// Panels of B, where they are, meet all strips of A one after the other.
 template <class T>
 void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
-                       const Epilogue<T>& epilogue, const Finish<T>* finish, bool in_parts) {
+                       const Epilogue<T>& epilogue, const Finish<T>* finish) {
   const MatmulKernels<T>& kernels = matmul_kernels<T>();
-  const int64_t m = c.rows, n = c.columns, k = a.columns;
-  const int64_t k_blocks = ceil_div(k, kernels.kc), part_rows = in_parts ? kPartRows : kernels.kc;
+  const int64_t m = c.rows, n = c.columns, k = a.columns, k_blocks = ceil_div(k, kernels.kc);
   const Panels<T> panels(b, m);
-  const int64_t wide = kPartColumns / kernels.nr;  // panels of a part
-  const int64_t apart = wide * kernels.nr + kApart;
+  const int64_t wide = kPartBytes / int64_t{sizeof(T)} / kernels.nr;  // panels finished at once
   const int64_t chunks =
       std::min({panels.count(), chunks_worth(m * n * k), int64_t{4} * num_threads()});
   Strips<T> strips(a, panels.count(), m, ceil_div(k, k_blocks));
 
   for (int64_t kb = 0; kb < k_blocks; ++kb) {
     const int64_t k0 = cut(k, k_blocks, kb), k1 = cut(k, k_blocks, kb + 1);
-    const int64_t parts = ceil_div(k1 - k0, part_rows);
     const Epilogue<T> block = block_epilogue(epilogue, kb == 0, kb == k_blocks - 1);
     strips.take(0, m, k0, k1);
     parallel_for(chunks, multiply_nanoseconds<T>(m, n, k1 - k0), [&](int64_t chunk) {
-      Scratch sums(parts > 1 ? sizeof(T) * m * apart : 0);
       const int64_t end = cut(panels.count(), chunks, chunk + 1);
       for (int64_t first = cut(panels.count(), chunks, chunk); first < end; first += wide) {
         const int64_t last = std::min(end, first + wide);
-        const int64_t left = panels.begin(first), right = panels.begin(last);
-        for (int64_t part = 0; part < parts; ++part) {
-          const int64_t from = k0 + cut(k1 - k0, parts, part);
-          const int64_t to = k0 + cut(k1 - k0, parts, part + 1);
-          const bool ends = part == parts - 1;
-          Ahead next(b, to, in_parts ? std::min(k, to + part_rows) : to, left, right,
-                     (last - first) * strips.count());
-          for (int64_t p = first; p < last; ++p) {
-            const int64_t j = panels.begin(p);
-            for (int64_t t = 0; t < strips.count(); ++t) {
-              const int64_t i = strips.begin(t);
-              const int rows = static_cast<int>(strips.begin(t + 1) - i);
-              T* const kept = sums.as<T>() + i * apart + j - left;
-              Epilogue<T> e = ends ? at(block, i, j) : Epilogue<T>{};
-              if (e.addend && to - from >= 64)
-                prefetch_addend(block, i, j, rows, panels.columns(p));
-              if (part > 0) e.begun = kept, e.begun_row = apart;
-              next.ask();
-              kernels.tile(to - from, strips.rows(t, from - k0), b.at(from, j), b.row_stride, false,
-                           ends ? c.at(i, j) : kept, ends ? c.row_stride : apart, rows,
-                           panels.columns(p), e);
-            }
+        for (int64_t p = first; p < last; ++p) {
+          const int64_t j = panels.begin(p);
+          for (int64_t t = 0; t < strips.count(); ++t) {
+            const int64_t i = strips.begin(t);
+            const int rows = static_cast<int>(strips.begin(t + 1) - i);
+            if (block.addend && k1 - k0 >= 64)
+              prefetch_addend(block, i, j, rows, panels.columns(p));
+            kernels.tile(k1 - k0, strips.rows(t), b.at(k0, j), b.row_stride, false, c.at(i, j),
+                         c.row_stride, rows, panels.columns(p), at(block, i, j));
           }
         }
-        if (finish && kb == k_blocks - 1) finish_part(*finish, c, 0, left, m, right - left);
+        if (finish && kb == k_blocks - 1) {
+          const int64_t left = panels.begin(first);
+          finish_part(*finish, c, 0, left, m, panels.begin(last) - left);
+        }
       }
     });
   }
+}
+
+// A B that comes from memory, and few rows of A: parts of B, of few rows but wide, so that they
+// stream, are copied into L2 by the tiles that multiply the part before, and their sums go on from
+// part to part.
+template <class T>
+void multiply_far(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
+                  const Epilogue<T>& epilogue, const Finish<T>* finish) {
+  const MatmulKernels<T>& kernels = matmul_kernels<T>();
+  const int64_t m = c.rows, n = c.columns, k = a.columns, nr = kernels.nr;
+  const int64_t k_blocks = ceil_div(k, kernels.kc);
+  const int64_t wide = kPartBytes / int64_t{sizeof(T)}, row = wide + kApart;
+  const int64_t stretches = ceil_div(n, wide), chunks = std::min<int64_t>(stretches, num_threads());
+  Strips<T> strips(a, stretches, m, ceil_div(k, k_blocks));
+
+  for (int64_t kb = 0; kb < k_blocks; ++kb) {
+    const int64_t k0 = cut(k, k_blocks, kb), k1 = cut(k, k_blocks, kb + 1);
+    const int64_t parts = ceil_div(k1 - k0, kPartRows);
+    const Epilogue<T> block = block_epilogue(epilogue, kb == 0, kb == k_blocks - 1);
+    strips.take(0, m, k0, k1);
+    parallel_for(chunks, multiply_nanoseconds<T>(m, n, k1 - k0), [&](int64_t chunk) {
+      const int64_t begin = cut(stretches, chunks, chunk), end = cut(stretches, chunks, chunk + 1);
+      Scratch sums(sizeof(T) * m * row), copies(sizeof(T) * 2 * kPartRows * row);
+      const auto part_at = [&](int64_t step) {
+        const int64_t part = step % parts, j = (begin + step / parts) * wide;
+        return Part<T>(b, k0 + cut(k1 - k0, parts, part), k0 + cut(k1 - k0, parts, part + 1), j,
+                       std::min(n, j + wide), copies.as<T>() + step % 2 * kPartRows * row, row);
+      };
+      const int64_t steps = (end - begin) * parts;
+      Part<T> now = part_at(0);
+      now.finish();
+      for (int64_t step = 0; step < steps; ++step) {
+        const int64_t part = step % parts, left = (begin + step / parts) * wide;
+        const int64_t from = cut(k1 - k0, parts, part), to = cut(k1 - k0, parts, part + 1);
+        const int64_t right = std::min(n, left + wide);
+        const bool ends = part == parts - 1;
+        Part<T> next = step + 1 < steps ? part_at(step + 1) : Part<T>();
+        for (int64_t j = left; j < right; j += nr) {
+          const int columns = static_cast<int>(std::min(nr, right - j));
+          for (int64_t t = 0; t < strips.count(); ++t) {
+            const int64_t i = strips.begin(t);
+            const int rows = static_cast<int>(strips.begin(t + 1) - i);
+            T* const kept = sums.as<T>() + i * row + j - left;
+            Epilogue<T> e = ends ? at(block, i, j) : Epilogue<T>{};
+            if (part > 0) e.begun = kept, e.begun_row = row;
+            if (columns == nr) e.beside = next.take(to - from);
+            kernels.tile(to - from, strips.rows(t, from), now.b() + j - left, row, false,
+                         ends ? c.at(i, j) : kept, ends ? c.row_stride : row, rows, columns, e);
+          }
+        }
+        next.finish();
+        now = next;
+        if (ends && finish && kb == k_blocks - 1) finish_part(*finish, c, 0, left, m, right - left);
+      }
+    });
+  }
+}
+
+// What the tile of strip `t` asks for while it multiplies a panel of `size` numbers: its share of
+// the panel after that.
+template <class T>
+Beside<T> next_panel(const T* panel, int64_t size, int64_t strips, int64_t t) {
+  const int64_t vector = matmul_kernels<T>().nr / 2;
+  return {panel + size + size / vector * t / strips * vector, 0, size};
 }
 
 // A chunk is some panels of B, which it packs for itself, times all rows of A, or, where there are
@@ -296,6 +365,8 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
   };
   // Can the tile that meets panel p first pack it?
   const auto by_tile = [&](int64_t p) { return unit_columns(b) && panels.columns(p) == nr; };
+  const bool far = ready && k * n * int64_t{sizeof(T)} > kNearBytes && strips.count() > 1 &&
+                   strips.count() < kFewStrips;
   const int64_t in_l2 = std::max<int64_t>(1, kGroupBytes / (nr * k_most * int64_t{sizeof(T)}));
 
   for (int64_t kb = 0; kb < k_blocks; ++kb) {
@@ -333,7 +404,9 @@ void multiply_blocked(const Matrix<const T>& a, const Matrix<const T>& b, const 
                 const Rows<T> from = strips.rows(t);
                 for (int64_t p = first; p < last; ++p) {
                   const int64_t j = panels.begin(p), panel = (p - first) * nr * k_size;
-                  const Epilogue<T> e = at(block, i, j);
+                  Epilogue<T> e = at(block, i, j);
+                  if (far && p + 1 < all)
+                    e.beside = next_panel(from_b + panel, nr * k_size, strips.count(), t);
                   if (block.addend && k_size >= 64)
                     prefetch_addend(block, i, j, rows, panels.columns(p));
                   if (own && t == begin && by_tile(p))
@@ -367,8 +440,10 @@ void multiply_tiles(const Matrix<const T>& a, const Matrix<const T>& b, const Ma
   const bool small = products <= kDirect && k <= matmul_kernels<T>().kc;
   if (k == 0 || (!ready && unit_columns(b) && small))
     multiply_direct(a, b, c, epilogue, finish);
-  else if (const InPlace way = ready ? InPlace::no : in_place(a, b); way != InPlace::no)
-    multiply_in_place(a, b, c, epilogue, finish, way == InPlace::in_parts);
+  else if (const WhereB where = ready ? WhereB::packed : where_b(a, b); where == WhereB::in_place)
+    multiply_in_place(a, b, c, epilogue, finish);
+  else if (where == WhereB::far)
+    multiply_far(a, b, c, epilogue, finish);
   else
     multiply_blocked(a, b, c, epilogue, finish, ready);
 }

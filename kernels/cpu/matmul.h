@@ -6,6 +6,18 @@
 #include "table.h"
 
 namespace fd {
+// Memory that a tile touches for what comes next, a vector for each term of its sums, so that it
+// arrives beside them: rows of `width` numbers, a multiple of a vector's, from number `at` of the
+// first one on. The numbers `ahead` of each vector are asked for, and it is copied, where there is
+// something to copy it `to`.
+template <class T>
+struct Beside {
+  const T* from = nullptr;
+  int64_t from_row = 0, width = 0, at = 0, ahead = 0;
+  T* to = nullptr;
+  int64_t to_row = 0;
+};
+
 // What the tile does with its sums besides storing them; all of it happens in registers.
 template <class T>
 struct Epilogue {
@@ -16,6 +28,7 @@ struct Epilogue {
   int64_t addend_row = 0;
   const T* begun = nullptr;  // m rows of n sums to go on from instead of zero; of the tile alone
   int64_t begun_row = 0;
+  Beside<T> beside = {};  // of the tile alone, where it has nr columns in place or packed
 };
 
 // Where the tile finds its rows of A. Several `pieces` make one longer sum: piece p starts at
