@@ -21,14 +21,15 @@ from ..core.config import use_backend
 from ..core.dtypes import is_float
 from ..core.errors import UnsupportedError
 from ..dispatch import make_plan
-from ..spec import SUMS, OpSpec, Plan, Sample
+from ..spec import SUMS, Kernel, OpSpec, Plan, Sample
 from ..tensor import Tensor
 from . import fills
 from .client import Answer, Child, ChildDiedError, Contestant, Way
 from .judge import Case, Verdict, same_bits
 
 THREADS = (1, 2, 3, 5, 8)
-POISONS = (0x7F, 0xFF)
+# Huge numbers, NaN, and ordinary numbers: what is not finite may be mended by a kernel's own care.
+POISONS = (0x7F, 0xFF, 0x3F)
 CHANGES = 6  # calls in a row whose inputs differ in one element
 LANES = 67  # elements of an array whose every place gets a NaN in a full run
 Found = Iterator[tuple[str, Verdict]]
@@ -124,13 +125,13 @@ def values(
 ) -> Found:
     """Rules 1, 2 and 3: every family of inputs, arrays ending at guard pages, the first also
     beginning at them."""
-    spec, bits = subject.spec, subject.contestant.kernel.input_bits
+    spec, kernel = subject.spec, subject.contestant.kernel
     declined: bool | None = None
     for family in families:
-        key = (spec.name, sample.name, dtype, family, bits)
+        key = (spec.name, sample.name, dtype, family, kernel.input_bits, kernel.accumulator)
         if key not in cases:
             rng = fills.seeded(subject.seed, *key[:4])
-            fill = _fill(spec, sample, dtype, family, bits)
+            fill = _fill(spec, sample, dtype, family, kernel)
             cases[key] = Case(spec, planned(spec, sample.build(rng, dtype, fill), sample))
         case = cases[key]
         if why := subject.contestant.why_not(spec, case.plan):
@@ -165,14 +166,13 @@ def _late(subject: Subject) -> str:
     return "" if subject.contestant.ours else subject.child.settle()
 
 
-def _fill(
-    spec: OpSpec, sample: Sample, dtype: str, family: str, input_bits: int | None
-) -> fills.Fill:
+def _fill(spec: OpSpec, sample: Sample, dtype: str, family: str, kernel: Kernel) -> fills.Fill:
     if family == "integers":
         arrays = sample.build(np.random.default_rng(0), dtype)
         plan = planned(spec, arrays, sample)
         growth = SUMS.get(spec.bound_of(plan.options), 1)
-        return fills.integers(growth * spec.terms(*plan.arrays, **plan.options), input_bits)
+        terms = growth * spec.terms(*plan.arrays, **plan.options)
+        return fills.integers(terms, kernel.input_bits, kernel.accumulator)
     if family == "bit patterns":
         return fills.bit_patterns
     if family == "hard places":

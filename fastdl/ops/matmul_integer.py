@@ -157,6 +157,9 @@ INTEGER_SAMPLES = (
         Ints((), 0, 1, "uint8"), Ints((35,), 0, 1, "uint8"))),
     Sample("past int32", (_bytes((1, 70000), "uint8", 255), _bytes((70000, 2), "uint8", 255),
                           None, None)),
+    # more columns than are packed at once
+    Sample("wide", (_bytes((5, 9), "uint8"), _bytes((9, 4130), "int8"), _zero("uint8"),
+                    _zero("int8", 4130))),
     Sample("dot", (_bytes((37,), "int8"), _bytes((37,), "uint8"), None, _zero("uint8"))),
     Sample("vector-matrix", (_bytes((19,), "int8"), _bytes((19, 33), "int8"), None,
                              _zero("int8", 33))),
