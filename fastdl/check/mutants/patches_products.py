@@ -67,6 +67,8 @@ PRODUCTS = (
           "matmul_strassen.cpp", "if (@[!is_finite(c) => false]@) multiply(a, b, c);"),
     Patch("matmul", "Strassen: rows of a copied operand as far apart as it has rows", "strides",
           "matmul_strassen.cpp", "x = {to, x.rows, x.columns, @[x.columns => x.rows]@, 1};"),
+    Patch("matmul", "Strassen: a transposed quarter of one row is taken for rows", "strides",
+          "matmul_strassen.cpp", "if (@[!by_rows => to.column_stride != 1]@) x ="),
     Patch("matmul", "Strassen: U is not in C12", "integers", "matmul_strassen.inc",
           "store(@[u + last => last]@, c12 + j, lanes);"),
     Patch("matmul", "Strassen: only whole vectors are looked at for NaN", "hard inputs",
