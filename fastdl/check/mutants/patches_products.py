@@ -53,8 +53,10 @@ PRODUCTS = (
           " b.at(from, @[j => (j > 0 ? panels.begin(p - 1) : j)]@),"),
     Patch("addmm", "beta is forgotten", "bound", "matmul_finish.h",
           "const V scale = @[V::set(add.scale) => V::set(T(1))]@;"),
-    Patch("addmm", "every block of terms is finished", "bound", "matmul_tiles.cpp",
-          "if (finish && @[kb == k_blocks - 1 => true]@) {"),
+    Patch("addmm", "every block of terms is finished where b is in place", "bound",
+          "matmul_tiles.cpp", "if (finish && @[kb == k_blocks - 1 => true]@) finish_part("),
+    Patch("addmm", "every block of terms is finished where b is packed", "strides",
+          "matmul_tiles.cpp", "if (finish && @[kb == k_blocks - 1 => true]@) {"),
     # --- Strassen's algorithm ---
     Patch("matmul", "Strassen: T2 has T1 added", "integers", "matmul_strassen.cpp",
           "B.add(B.q22, U, @[minus => !minus]@); multiply(S, U, c12);"),
