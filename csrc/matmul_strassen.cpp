@@ -62,6 +62,7 @@ template <class T>
 struct Quarters {
   Matrix<const T> q11, q12, q21, q22;
   Matrix<T> sum;
+  bool by_rows;  // sum's strides do not tell: both are 1 where it is a single row
   std::optional<Scratch> packed, scratch;
 
   Quarters(Matrix<const T> x, int64_t rows, int64_t columns) {
@@ -74,7 +75,7 @@ struct Quarters {
       x = {to, x.rows, x.columns, x.columns, 1};
     }
     scratch.emplace(sizeof(T) * rows * columns);
-    const bool by_rows = x.column_stride == 1;
+    by_rows = x.column_stride == 1;
     sum = {scratch->as<T>(), rows, columns, by_rows ? columns : 1, by_rows ? 1 : rows};
     q11 = part(x, 0, 0, rows, columns);
     q12 = part(x, 0, columns, rows, columns);
@@ -89,7 +90,7 @@ struct Quarters {
   // sum = x + y or x - y
   void add(Matrix<const T> x, Matrix<const T> y, bool minus) const {
     Matrix<T> to = sum;
-    if (to.column_stride != 1) x = x.transposed(), y = y.transposed(), to = to.transposed();
+    if (!by_rows) x = x.transposed(), y = y.transposed(), to = to.transposed();
     const auto& k = kernels<T>();
     for_rows(to.rows, to.columns,
              [&](int64_t i) { k.add(to.columns, x.at(i, 0), y.at(i, 0), minus, to.at(i, 0)); });

@@ -409,6 +409,10 @@ def kernel(
 # --- the declaration ---------------------------------------------------------------------------
 
 
+def _no_edges(dtype: str) -> Iterable[Sample]:
+    return ()
+
+
 def _no_terms(*arrays: Any, **options: Any) -> int:
     return 1
 
@@ -428,7 +432,8 @@ class OpSpec:
             arrays whose gradients read them: where none of those is wanted, vjp sees None.
         cost, terms, bound, samples, bad_inputs: for the checker and the benchmark; `terms` is the
             number of terms summed in one output element.
-        edges: more samples, for a full run alone, which asks right values and strides of them.
+        edges: more samples for a dtype, in a full run alone, which asks right values and strides of
+            them.
         bounds: those of other algorithms than the usual one, by what the option `algorithm` says.
         plain: the options of a call that gives none are none.
         view: the result is a view of the first array; NumPy makes it on every backend.
@@ -450,7 +455,7 @@ class OpSpec:
     bound: Bound = exact
     bounds: Mapping[str, Bound] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
-    edges: Callable[[], Iterable[Sample]] = tuple
+    edges: Callable[[str], Iterable[Sample]] = _no_edges
     bad_inputs: Sequence[BadInput] = ()
     dtypes: tuple[str, ...] = FLOATS
     family: str = ""

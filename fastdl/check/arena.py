@@ -12,6 +12,7 @@ import ctypes
 import mmap
 import os
 import random
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ EMULATED_SIZE = 1 << 31  # but not every emulator believes that
 CANARY = 0xFF  # NaN in every float dtype, −1 in every signed one
 EMPTY = 64  # bytes between a guard page and an empty array
 MARGIN = 512  # bytes beside an array, on the side without a guard page, that are watched
+
+
+Restride = Callable[[np.ndarray], np.ndarray]  # the same numbers behind other strides
 
 
 class Placed(NamedTuple):
@@ -55,7 +59,8 @@ class Extent(NamedTuple):
     low: int
     high: int
     slot: Slot
-    values: bytes | None  # what it must still hold afterwards; None for an output
+    values: bytes  # what it must still hold afterwards
+    before: np.ndarray | None = None  # an output's elements, which alone may be others
 
 
 class Arena:
@@ -119,17 +124,23 @@ class Arena:
         self._extents.append(Extent(there, base, base + span, slot, values))
         return Placed(base + before, a.shape, a.strides, a.dtype.name)
 
-    def place_output(self, out: Out, at_end: bool, pattern: int) -> tuple[Placed, np.ndarray]:
-        """A contiguous array for a kernel to write to, full of a byte pattern."""
+    def place_output(
+        self, out: Out, at_end: bool, pattern: int, restride: Restride | None = None
+    ) -> tuple[Placed, np.ndarray]:
+        """An array for a kernel to write to, full of a byte pattern: contiguous, or `restride` of
+        such a one."""
         shape, dtype, last = out
-        size = int(np.prod(shape)) * dtype.itemsize
-        slot, base, _ = self._reserve(size, at_end, 0, pattern)
-        in_memory = (shape[0], *shape[2:], shape[1]) if last else shape
-        there = np.ndarray(in_memory, dtype, self._map, base)
+        like = np.empty((shape[0], *shape[2:], shape[1]) if last else shape, dtype)
         if last:
-            there = np.moveaxis(there, -1, 1)
-        self._extents.append(Extent(there, base, base + size, slot, None))
-        return Placed(base, shape, there.strides, dtype.name), there
+            like = np.moveaxis(like, -1, 1)
+        if restride:
+            like = restride(like)
+        before, span = _span(like)
+        slot, base, begin = self._reserve(span, at_end, 0, pattern)
+        there = np.ndarray(shape, dtype, self._map, base + before, like.strides)
+        values = self.bytes[begin : min(base + span + MARGIN, slot.end)].tobytes()
+        self._extents.append(Extent(there, base, base + span, slot, values, there.copy()))
+        return Placed(base + before, shape, like.strides, dtype.name), there
 
     def _reserve(self, size: int, at_end: bool, shift: int, pattern: int) -> tuple[Slot, int, int]:
         """A slot, where the array begins, and where the watched bytes begin."""
@@ -159,8 +170,13 @@ class Arena:
                 return f"wrote before the start of {name}"
             if (self.bytes[extent.high : end] != CANARY).any():
                 return f"wrote past the end of {name}"
-            if extent.values is not None and self.bytes[begin:end].tobytes() != extent.values:
-                return f"modified its input {name}"
+            if extent.before is not None:
+                np.copyto(extent.array, extent.before)
+            if self.bytes[begin:end].tobytes() != extent.values:
+                output = extent.before is not None
+                return (
+                    f"{'wrote between the elements of' if output else 'modified its input'} {name}"
+                )
         return ""
 
     def locate(self, offset: int, names: list[str]) -> str:

@@ -9,7 +9,7 @@ process, with every array flush against a page that may not be touched.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,14 +21,16 @@ from ..core.config import use_backend
 from ..core.dtypes import is_float
 from ..core.errors import UnsupportedError
 from ..dispatch import make_plan
-from ..spec import SUMS, OpSpec, Plan, Sample
+from ..spec import SUMS, Ints, Kernel, OpSpec, Plan, Sample
 from ..tensor import Tensor
 from . import fills
+from .arena import Restride
 from .client import Answer, Child, ChildDiedError, Contestant, Way
 from .judge import Case, Verdict, same_bits
 
 THREADS = (1, 2, 3, 5, 8)
-POISONS = (0x7F, 0xFF)
+# Huge numbers, NaN, and ordinary numbers: what is not finite may be mended by a kernel's own care.
+POISONS = (0x7F, 0xFF, 0x3F)
 CHANGES = 6  # calls in a row whose inputs differ in one element
 LANES = 67  # elements of an array whose every place gets a NaN in a full run
 Found = Iterator[tuple[str, Verdict]]
@@ -70,12 +72,15 @@ class Subject:
         return answer
 
     def judged(
-        self, case: Case, sample: Sample, way: Way | None = None, integers: bool = False
-    ) -> Verdict:
-        """Calls the kernel and judges what it returned."""
-        return self.verdict(case, self.call(case.plan, sample, way), integers)
+        self, case: Case, sample: Sample, way: Way | None = None, integers: bool = False,
+        layout: bool = True,
+    ) -> Verdict:  # fmt: skip
+        """Calls the kernel and judges what it returned; `layout`: the memory format, too."""
+        return self.verdict(case, self.call(case.plan, sample, way), integers, layout)
 
-    def verdict(self, case: Case, answer: Answer, integers: bool = False) -> Verdict:
+    def verdict(
+        self, case: Case, answer: Answer, integers: bool = False, layout: bool = True
+    ) -> Verdict:
         """The verdict on an answer."""
         if answer.declined:
             return Verdict(declined=answer.declined)
@@ -92,7 +97,7 @@ class Subject:
             integers,
             kernel.input_bits,
             kernel.accumulator,
-            layout=self.contestant.ours,
+            layout=layout and self.contestant.ours,
         )
         verdict.isa = answer.isa
         return verdict
@@ -124,13 +129,13 @@ def values(
 ) -> Found:
     """Rules 1, 2 and 3: every family of inputs, arrays ending at guard pages, the first also
     beginning at them."""
-    spec, bits = subject.spec, subject.contestant.kernel.input_bits
+    spec, kernel = subject.spec, subject.contestant.kernel
     declined: bool | None = None
     for family in families:
-        key = (spec.name, sample.name, dtype, family, bits)
+        key = (spec.name, sample.name, dtype, family, kernel.input_bits, kernel.accumulator)
         if key not in cases:
             rng = fills.seeded(subject.seed, *key[:4])
-            fill = _fill(spec, sample, dtype, family, bits)
+            fill = _fill(spec, sample, dtype, family, kernel)
             cases[key] = Case(spec, planned(spec, sample.build(rng, dtype, fill), sample))
         case = cases[key]
         if why := subject.contestant.why_not(spec, case.plan):
@@ -165,14 +170,13 @@ def _late(subject: Subject) -> str:
     return "" if subject.contestant.ours else subject.child.settle()
 
 
-def _fill(
-    spec: OpSpec, sample: Sample, dtype: str, family: str, input_bits: int | None
-) -> fills.Fill:
+def _fill(spec: OpSpec, sample: Sample, dtype: str, family: str, kernel: Kernel) -> fills.Fill:
     if family == "integers":
         arrays = sample.build(np.random.default_rng(0), dtype)
         plan = planned(spec, arrays, sample)
         growth = SUMS.get(spec.bound_of(plan.options), 1)
-        return fills.integers(growth * spec.terms(*plan.arrays, **plan.options), input_bits)
+        terms = growth * spec.terms(*plan.arrays, **plan.options)
+        return fills.integers(terms, kernel.input_bits, kernel.accumulator)
     if family == "bit patterns":
         return fills.bit_patterns
     if family == "hard places":
@@ -218,20 +222,41 @@ def changes(subject: Subject, sample: Sample, dtype: str) -> Found:
 def strides(subject: Subject, sample: Sample, dtype: str, thorough: bool = False) -> Found:
     """The same numbers behind reversed, padded and transposed strides must meet the bound too.
 
-    `thorough`: also one array at a time, beside the others as they were.
+    `thorough`: also one array at a time, beside the others as they were; from a guard page; numbers
+    repeated by strides of 0; and `out` with other strides.
     """
     spec = subject.spec
     rng = fills.seeded(subject.seed, spec.name, sample.name, dtype, "strides")
     arrays = sample.build(rng, dtype, fills.normal)
     places = {i for i, a in enumerate(arrays) if isinstance(a, np.ndarray) and a.ndim}
-    groups = [places, *({i} for i in places if thorough and len(places) > 1)]
-    for label, restride in _RESTRIDED.items():
-        for group in groups:
-            moved = tuple(restride(a) if i in group else a for i, a in enumerate(arrays))
-            which = label if group == places else f"{label}, of array {min(group)}"
-            case = subject.case((dtype, which), moved, sample)
-            if subject.takes(case.plan):
-                yield f"strides: {which}", subject.judged(case, sample)
+    any_numbers = {i for i in places if isinstance(sample.arrays[i], (tuple, Ints))}
+    for restrided, all_of in ((_RESTRIDED, places), (_REPEATED, any_numbers)):
+        layout = restrided is _RESTRIDED  # an operand that repeats itself has none to follow
+        if not (layout or thorough):
+            continue
+        for label, restride in restrided.items():
+            for group in _groups(all_of, thorough):
+                moved = tuple(restride(a) if i in group else a for i, a in enumerate(arrays))
+                which = label if group == all_of else f"{label}, of array {min(group)}"
+                case = subject.case((dtype, which), moved, sample)
+                if not subject.takes(case.plan):
+                    continue
+                yield f"strides: {which}", subject.judged(case, sample, layout=layout)
+                if thorough and group == all_of:
+                    verdict = subject.judged(case, sample, Way(at_end=False), layout=layout)
+                    yield f"strides: {which}, from a guard page", verdict
+    case = subject.case((dtype, "strides"), arrays, sample)
+    outs = thorough and subject.contestant.kernel.out and subject.takes(case.plan)
+    for label, restride in _RESTRIDED.items() if outs else ():
+        if all(out.shape for out in case.plan.outputs):
+            way = Way(out=True, restride=restride)
+            verdict = subject.judged(case, sample, way, layout=False)  # that of `out` is given
+            yield f"strides: {label}, of out", verdict
+
+
+def _groups(places: set[int], apart: bool) -> list[set[int]]:
+    """All of some arrays, and each alone."""
+    return [places, *({i} for i in places if apart and len(places) > 1)] if places else []
 
 
 def _reversed(a: np.ndarray) -> np.ndarray:
@@ -264,11 +289,16 @@ def _transposed(a: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(a.T).T
 
 
-_RESTRIDED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+_RESTRIDED: dict[str, Restride] = {
     "reversed": _reversed,
     "every second element": _padded,
     "transposed": _transposed,
     "rows apart": _apart,
+}
+# These are other numbers.
+_REPEATED: dict[str, Restride] = {
+    "one row for all": lambda a: np.broadcast_to(a[:1], a.shape),
+    "one column for all": lambda a: np.broadcast_to(a[..., :1], a.shape),
 }
 
 

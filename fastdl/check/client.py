@@ -23,7 +23,7 @@ import numpy as np
 from ..core.dtypes import as_dtype, is_float
 from ..core.errors import FastdlError
 from ..spec import Kernel, OpSpec, Out, Plan
-from .arena import EMULATED_SIZE, SIZE, Arena, Placed
+from .arena import EMULATED_SIZE, SIZE, Arena, Placed, Restride
 from .child import send
 from .strangers import OURS, CSymbol
 
@@ -54,6 +54,7 @@ class Way:
     threads: int | None = None
     shift: int = 0  # bytes that arrays begin past a 64-byte line
     out: bool = False
+    restride: Restride | None = None  # of what is given as out=
     fork: bool = False
     signals: bool = False
     idle: bool = False  # no kernel is called: what the rest of a call costs
@@ -379,7 +380,7 @@ class Child:
         kept: list[np.ndarray] = []
         if way.out or contestant.symbol is not None:
             for name, out in zip(spec.signature.outputs, plan.outputs, strict=False):
-                where, array = arena.place_output(out, at_end, way.allocator[1])
+                where, array = arena.place_output(out, at_end, way.allocator[1], way.restride)
                 outs.append(where)
                 kept.append(array)
                 names.append(f"output {name}")

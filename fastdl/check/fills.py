@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..core.dtypes import finfo
+from ..core.dtypes import as_dtype, finfo
 
 Fill = Callable[[np.random.Generator, tuple[int, ...], np.dtype], np.ndarray]
 
@@ -49,16 +49,20 @@ def moderate(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) 
     return _of(grid * rng.choice((-1.0, 1.0), shape), dtype)
 
 
-def integers(terms: int, most_bits: int | None = None) -> Fill:
-    """Non-zero integers whose products sum exactly, of as many bits as that, or a kernel, has."""
+def integers(terms: int, most_bits: int | None = None, sums: str | None = None) -> Fill:
+    """Non-zero integers whose products sum exactly, of as many bits as that, or a kernel, has.
+
+    `sums`: the dtype of the sums, if wider than the array's: most of them are rounded in the end.
+    """
 
     def fill(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         exact = _exact(rng, shape, dtype)
         if exact is not None:
             return exact
-        bits = finfo(dtype).nmant + 1
+        digits = finfo(dtype).nmant + 1
+        bits = min(finfo(as_dtype(sums)).nmant + 1, finfo(dtype).maxexp - 1) if sums else digits
         most = int(np.sqrt(2.0**bits / max(terms, 1)))
-        most = max(1, min(most, 2 ** min((bits - 1) // 2, most_bits or bits)))
+        most = max(1, min(most, 2 ** min((bits - 1) // 2, digits, most_bits or bits)))
         return _of(rng.integers(1, most + 1, shape) * rng.choice((-1, 1), shape), dtype)
 
     return fill

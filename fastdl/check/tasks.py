@@ -268,8 +268,11 @@ def tasks(request: Request, child: Child, cases: dict[Any, Case] | None = None) 
             yield from _of_the_op(spec, request, child)
         elif request.spec_file:  # a vjp that is judged nowhere else
             yield from _differences(spec, request)
-        for subject in subjects(spec, request, child, memo):
+        judged = list(subjects(spec, request, child, memo))
+        for subject in judged:
             yield from _of_a_kernel(subject, request.mode, memo)
+        if request.mode == "full":
+            yield from _at_edges(spec, judged)
 
 
 def _of_the_op(spec: OpSpec, request: Request, child: Child) -> Iterator[Task]:
@@ -301,14 +304,18 @@ def _affordable(spec: OpSpec, sample: Sample, dtype: str, memo: dict[Any, Any]) 
     return memo[key]
 
 
+def _own_code(subject: aspects.Subject) -> bool:
+    """Has the instruction set code of its own for the kernel?"""
+    narrow = not {"bfloat16", "int8"}.isdisjoint(subject.contestant.kernel.dtypes)
+    return subject.isa != "avx512_bf16" or narrow
+
+
 def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -> Iterator[Task]:
     spec, contestant = subject.spec, subject.contestant
     families = QUICK_FAMILIES if mode == "quick" else FULL_FAMILIES
     families = [*families, *aspects.of_any_numbers(spec)]
     # Where an instruction set adds no code to the one below, a few cases show that it runs.
-    own_code = not {"bfloat16", "int8"}.isdisjoint(contestant.kernel.dtypes)
-    same_code = subject.isa == "avx512_bf16" and not own_code
-    most = FORKED_RANKS if same_code else sys.maxsize
+    most = sys.maxsize if _own_code(subject) else FORKED_RANKS
     rank = 0
     for sample in (s for s in spec.samples if not s.bench or mode == "full"):
         for dtype in dtypes_of(spec, contestant.kernel):
@@ -350,17 +357,6 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
                     run,
                 )  # fmt: skip
             rank += 1
-    for sample in spec.edges() if mode == "full" and not same_code else ():
-        for dtype in (d for d in dtypes_of(spec, contestant.kernel) if d in FLOATS):
-            once = replace(subject, memo={})  # so many cases are not kept for the next kernel
-            for aspect, run in (
-                ("values", partial(aspects.values, once, sample, dtype, families, once.memo)),
-                ("strides", partial(aspects.strides, once, sample, dtype, thorough=True)),
-            ):
-                yield Task(
-                    rank, spec.name, contestant.label, subject.isa or "-", sample, dtype, aspect,
-                    run,
-                )  # fmt: skip
     for rank, sample in enumerate(() if contestant.ours else secret(spec, subject.seed)):
         for dtype in (d for d in dtypes_of(spec, contestant.kernel) if d in FLOATS):
             yield Task(
@@ -373,3 +369,22 @@ def _of_a_kernel(subject: aspects.Subject, mode: Mode, cases: dict[Any, Case]) -
                 CLOCKED_RANK, spec.name, contestant.label, "-", None, dtype, "clock",
                 partial(clock, subject, dtype),
             )  # fmt: skip
+
+
+def _at_edges(spec: OpSpec, judged: list[aspects.Subject]) -> Iterator[Task]:
+    """Values and strides of the sizes at a spec's edges, one after the other for all kernels: there
+    are too many cases to keep."""
+    for dtype in spec.dtypes:
+        families = FULL_FAMILIES if dtype in FLOATS else ["normal"]
+        mine = [s for s in judged if dtype in dtypes_of(spec, s.contestant.kernel) and _own_code(s)]
+        for sample in spec.edges(dtype) if mine else ():
+            memo: dict[Any, Any] = {}
+            for subject in (replace(s, memo=memo) for s in mine):
+                for aspect, run in (
+                    ("values", partial(aspects.values, subject, sample, dtype, families, memo)),
+                    ("strides", partial(aspects.strides, subject, sample, dtype, thorough=True)),
+                ):
+                    yield Task(
+                        0, spec.name, subject.contestant.label, subject.isa or "-", sample, dtype,
+                        aspect, run,
+                    )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from ..core.dtypes import float32, int32, name_of
 from ..core.errors import DTypeError, ShapeError
 from ..spec import BadInput, Cost, Ints, Judged, Out, Plan, Sample, exact, gamma, op
 from .matmul import product_shape
+from .matmul_edges import edge_sizes
 
 BYTES = ("int8", "uint8")
 
@@ -157,6 +160,9 @@ INTEGER_SAMPLES = (
         Ints((), 0, 1, "uint8"), Ints((35,), 0, 1, "uint8"))),
     Sample("past int32", (_bytes((1, 70000), "uint8", 255), _bytes((70000, 2), "uint8", 255),
                           None, None)),
+    # more columns than are packed at once
+    Sample("wide", (_bytes((5, 9), "uint8"), _bytes((9, 4130), "int8"), _zero("uint8"),
+                    _zero("int8", 4130))),
     Sample("dot", (_bytes((37,), "int8"), _bytes((37,), "uint8"), None, _zero("uint8"))),
     Sample("vector-matrix", (_bytes((19,), "int8"), _bytes((19, 33), "int8"), None,
                              _zero("int8", 33))),
@@ -177,6 +183,13 @@ INTEGER_SAMPLES = (
     Sample("1024, uint8 by int8",
            (_bytes((1024, 1024), "uint8"), _bytes((1024, 1024), "int8"), None, None), bench=True),
 )  # fmt: skip
+
+
+def _edges(dtype: str) -> Iterator[Sample]:
+    """Sizes around the tiles', in all mixes; without zero points, with one and with one of each."""
+    for i, ((m, k, n), (a, b)) in enumerate(product(edge_sizes(dtype), _MIXES)):
+        zeros = ((None, None), (_zero(a), _zero(b)), (_zero(a, m), _zero(b, n)))[i % 3]
+        yield Sample(f"edges {m}x{k}x{n} {a} {b}", (_bytes((m, k), a), _bytes((k, n), b), *zeros))
 
 
 def _i8(*shape: int) -> np.ndarray:
@@ -200,6 +213,7 @@ matmul_integer = op(
     cost=_cost,
     bound=exact,
     samples=INTEGER_SAMPLES,
+    edges=_edges,
     dtypes=("int8",),
     bad_inputs=(
         BadInput("inner sizes differ", lambda: ((_i8(2, 3), _i8(4, 5)), {}), ShapeError),

@@ -77,6 +77,7 @@ SAMPLES = tuple(
     for m, k, n in [
         (2, 2, 2), (3, 3, 3), (1, 5, 4), (5, 1, 4), (4, 5, 1), (0, 4, 4), (4, 0, 4), (8, 32, 8),
         (33, 17, 70), (70, 90, 66), (19, 1100, 23),
+        (3, 9, 5), (5, 3, 9),  # quarters of a single row
     ]
 ) + tuple(
     Sample(f"strassen {name}", arrays, {"algorithm": "strassen"})

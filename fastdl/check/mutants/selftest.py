@@ -198,8 +198,10 @@ class Bench:
 
     def trial(self, mutant: Mutant, spec: OpSpec) -> Trial:
         """How to ask for a mutant's op, with the defect and without."""
-        kernel = (spec.kernels("native") or OPS["copy"].kernels("native"))[0]  # a view has none
-        own = aspects.Subject(spec, Contestant(kernel, own=0), None, self.shipped, self.seed)
+        kernels = spec.kernels("native") or OPS["copy"].kernels("native")  # a view has none
+        place = next((i for i, k in enumerate(kernels) if mutant.dtype in k.dtypes), 0)
+        kernel = kernels[place]
+        own = aspects.Subject(spec, Contestant(kernel, own=place), None, self.shipped, self.seed)
         if isinstance(mutant, Gradient):
             return Trial(mutant, own, own, mutant.turn)
         if isinstance(mutant, Wrapper):
