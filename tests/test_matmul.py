@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import fastdl
 import fastdl.functional as F
 from fastdl import _native
 
@@ -222,21 +223,34 @@ def test_bits_do_not_depend_on_threads_or_alignment(isa, threads, dtype, a, b):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_right_hand_side_that_comes_from_memory(isa, threads, dtype):
+@pytest.mark.parametrize("rows", [20, 64])
+def test_a_right_hand_side_that_comes_from_memory(isa, threads, dtype, rows):
     """Of 32 MB and more: multiplied in parts of a few rows, whose sums go on from part to part."""
     k = (33 << 20) // 4100 // np.dtype(dtype).itemsize
-    a, b = integers(20, k, dtype=dtype), integers(k, 4100, dtype=dtype)
+    a, b = integers(rows, k, dtype=dtype), integers(k, 4100, dtype=dtype)
     expected = a @ b
-    bias, x = integers(4100, dtype=dtype), integers(20, 4100, dtype=dtype)
+    bias, x = integers(4100, dtype=dtype), integers(rows, 4100, dtype=dtype)
+    packed = fastdl.pack("matmul", b)
     for count in (1, 3):
         threads(count)
-        for moved in (b, at_offset(b, 16)):
-            np.testing.assert_array_equal(_native.matmul(a, moved), expected)
+        for right in (b, at_offset(b, 16), packed):
+            np.testing.assert_array_equal(F.matmul(a, right), expected)
     y = F.linear(a, b.T, bias, residual=x)
     np.testing.assert_array_equal(y, expected + bias + x)
     before = x.copy()
     F.addmm(x, a, b, alpha=-1, out=x)
     np.testing.assert_array_equal(x, before - expected)
+
+
+def test_no_memory_outside_a_right_hand_side_that_comes_from_memory(isa):
+    for mode in ("guard_end", "guard_start"):
+        _native.set_memory_mode(mode, 0xFF)
+        try:
+            a, b = _native.empty((17, 1030), "float32"), _native.empty((1030, 8196), "float32")
+            a[...], b[...] = integers(17, 1030), integers(1030, 8196)
+            np.testing.assert_array_equal(_native.matmul(a, b), a @ b)
+        finally:
+            _native.set_memory_mode("normal")
 
 
 @pytest.mark.parametrize("mode", ["guard_end", "guard_start", "poison"])

@@ -49,14 +49,16 @@ PRODUCTS = (
     Patch("matmul", "the panel after the one that ends at a line begins late", "alignment",
           "matmul_tiles.cpp", "std::min(n_, head_ + @[(p - 1) => p]@ * nr_);"),
     Patch("matmul", "a panel has the columns of the one before", "bound", "matmul_tiles.cpp",
-          "kernels.tile(to - from, strips.rows(t, from - k0),"
-          " b.at(from, @[j => (j > 0 ? panels.begin(p - 1) : j)]@),"),
+          "kernels.tile(k1 - k0, strips.rows(t),"
+          " b.at(k0, @[j => (j > 0 ? panels.begin(p - 1) : j)]@),"),
     Patch("addmm", "beta is forgotten", "bound", "matmul_finish.h",
           "const V scale = @[V::set(add.scale) => V::set(T(1))]@;"),
     Patch("addmm", "every block of terms is finished where b is in place", "bound",
-          "matmul_tiles.cpp", "if (finish && @[kb == k_blocks - 1 => true]@) finish_part("),
+          "matmul_tiles.cpp", "if (finish && @[kb == k_blocks - 1 => true]@) {"
+          " const int64_t left = panels.begin(first); finish_part(*finish, c, 0,"),
     Patch("addmm", "every block of terms is finished where b is packed", "strides",
-          "matmul_tiles.cpp", "if (finish && @[kb == k_blocks - 1 => true]@) {"),
+          "matmul_tiles.cpp", "if (finish && @[kb == k_blocks - 1 => true]@) {"
+          " const int64_t left = panels.begin(first); finish_part(*finish, c, i,"),
     # --- Strassen's algorithm ---
     Patch("matmul", "Strassen: T2 has T1 added", "integers", "matmul_strassen.cpp",
           "B.add(B.q22, U, @[minus => !minus]@); multiply(S, U, c12);"),
