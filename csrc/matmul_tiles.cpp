@@ -21,7 +21,7 @@ constexpr int64_t kPackStrips = 16;         // tiles of A in a chunk of packing
 constexpr int64_t kApart = 16;              // numbers between packed rows of A
 constexpr int64_t kRows = 1344;             // of C in a chunk; more are slow to be touched first
 constexpr int64_t kAInL2 = 512 << 10;       // bytes of a block of A, beside a panel of B
-constexpr int64_t kFarBytes = 32 << 20;     // of a B that is not in L3
+constexpr int64_t kAskedBytes = 1 << 20;    // of a B that few strips do not wait for
 constexpr int64_t kFarRows = 64;            // of A, to which it matters that it is not
 constexpr int64_t kShiftBytes = 1 << 20;    // of a B whose panels begin at lines
 constexpr int64_t kPartRows = 64;           // of a far B at once
@@ -114,10 +114,10 @@ class Strips {
   int64_t count() const { return count_; }
   int64_t begin(int64_t t) const { return m0_ + cut(m1_ - m0_, count_, t); }
 
-  // From now on rows m0 to m1, terms k0 to k1.
-  void take(int64_t m0, int64_t m1, int64_t k0, int64_t k1) {
+  // From now on rows m0 to m1, terms k0 to k1, in `least` strips or more.
+  void take(int64_t m0, int64_t m1, int64_t k0, int64_t k1, int64_t least = 1) {
     m0_ = m0, m1_ = m1, k0_ = k0, k_size_ = k1 - k0;
-    count_ = ceil_div(m1 - m0, matmul_kernels<T>().mr);
+    count_ = std::max(ceil_div(m1 - m0, matmul_kernels<T>().mr), std::min(least, m1 - m0));
     if (!packed_) return;
     const int64_t chunks = ceil_div(count_, kPackStrips);
     const double numbers = static_cast<double>(k_size_) * static_cast<double>(m1 - m0);
@@ -225,12 +225,13 @@ WhereB where_b(const Matrix<const T>& a, const Matrix<const T>& b) {
   const bool rows_for_threads = m > kernels.mr && ceil_div(b.columns, kernels.nr) < num_threads();
   if (!unit_columns(b) || rows_for_threads || m * k_most * int64_t{sizeof(T)} > kAInL2)
     return WhereB::packed;
-  if (bytes >= kFarBytes) return m <= kFarRows ? WhereB::far : WhereB::packed;
+  if (bytes > kNearBytes) return m <= kFarRows ? WhereB::far : WhereB::packed;
   const bool fits = row % 64 != 0 || k_most * std::gcd(row / 64, int64_t{1024}) <= 12 * 1024;
-  return bytes <= kNearBytes && (fits || m <= 64) ? WhereB::in_place : WhereB::packed;
+  return fits || m <= 64 ? WhereB::in_place : WhereB::packed;
 }
 
-// Panels of B, where they are, meet all strips of A one after the other.
+// Panels of B, where they are, meet all strips of A one after the other, and ask for the next one
+// where it comes from L3: by at least two strips, as one has no time for all its lines.
 template <class T>
 void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const Matrix<T>& c,
                        const Epilogue<T>& epilogue, const Finish<T>* finish) {
@@ -238,6 +239,7 @@ void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const
   const int64_t m = c.rows, n = c.columns, k = a.columns, k_blocks = ceil_div(k, kernels.kc);
   const Panels<T> panels(b, m);
   const int64_t wide = kPartBytes / int64_t{sizeof(T)} / kernels.nr;  // panels finished at once
+  const bool asked = m < kFewStrips * kernels.mr && k * n * int64_t{sizeof(T)} > kAskedBytes;
   const int64_t chunks =
       std::min({panels.count(), chunks_worth(m * n * k), int64_t{4} * num_threads()});
   Strips<T> strips(a, panels.count(), m, ceil_div(k, k_blocks));
@@ -245,7 +247,7 @@ void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const
   for (int64_t kb = 0; kb < k_blocks; ++kb) {
     const int64_t k0 = cut(k, k_blocks, kb), k1 = cut(k, k_blocks, kb + 1);
     const Epilogue<T> block = block_epilogue(epilogue, kb == 0, kb == k_blocks - 1);
-    strips.take(0, m, k0, k1);
+    strips.take(0, m, k0, k1, asked ? 2 : 1);
     parallel_for(chunks, multiply_nanoseconds<T>(m, n, k1 - k0), [&](int64_t chunk) {
       const int64_t end = cut(panels.count(), chunks, chunk + 1);
       for (int64_t first = cut(panels.count(), chunks, chunk); first < end; first += wide) {
@@ -257,8 +259,12 @@ void multiply_in_place(const Matrix<const T>& a, const Matrix<const T>& b, const
             const int rows = static_cast<int>(strips.begin(t + 1) - i);
             if (block.addend && k1 - k0 >= 64)
               prefetch_addend(block, i, j, rows, panels.columns(p));
+            Epilogue<T> e = at(block, i, j);
+            if (asked && p + 1 < panels.count() && panels.columns(p) == kernels.nr)
+              e.beside = {b.at(k0 + cut(k1 - k0, strips.count(), t), j + kernels.nr), b.row_stride,
+                          kernels.nr};
             kernels.tile(k1 - k0, strips.rows(t), b.at(k0, j), b.row_stride, false, c.at(i, j),
-                         c.row_stride, rows, panels.columns(p), at(block, i, j));
+                         c.row_stride, rows, panels.columns(p), e);
           }
         }
         if (finish && kb == k_blocks - 1) {

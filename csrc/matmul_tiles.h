@@ -6,7 +6,7 @@
 
 namespace fd {
 constexpr int64_t kChunk = 1 << 20;       // products a * b worth a chunk of its own
-constexpr int64_t kNearBytes = 10 << 20;  // of a B that is in L3, surely
+constexpr int64_t kNearBytes = 24 << 20;  // of a B that may be in L3; else it is far
 
 // multiply, where c's columns are contiguous and rows are not few. `ready`: the panels of b, if
 // they were packed before; then only its sizes count.
